@@ -1,0 +1,131 @@
+#![doc = include_str!("../README.md")]
+
+mod login;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use shared::env::ConfigError;
+use shared::error::{ApiError, ErrorCode};
+use shared::http::{Call, HttpFunction};
+use shared::log::Metric;
+use shared::setup::Setup;
+use shared::store::{self, Logins};
+use shared::wechat::errcode::INVALID_IP;
+use shared::wechat::{App, AppKind, Apps, LoginCode, WechatClient, WechatError};
+
+use crate::login::LoginError;
+
+/// The function `login`.
+#[derive(Debug)]
+pub struct Login {
+    apps: Apps,
+    wechat: WechatClient,
+    logins: Logins,
+    egress_ip: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct LoginInput {
+    code: LoginCode,
+    app_id: Option<String>,
+}
+
+/// The reply.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginReply {
+    token: String,
+    expires_in: u64,
+    user: LoginUser,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginUser {
+    id: String,
+    is_new: bool,
+    has_union_id: bool,
+    phone_number: Option<String>,
+}
+
+impl HttpFunction for Login {
+    const NAME: &'static str = "login";
+    type Reply = LoginReply;
+
+    async fn start(setup: &Setup) -> Result<Self, ConfigError> {
+        let (table, wechat, ttl) = (setup.table()?, setup.wechat()?, setup.session_ttl()?);
+        let (apps, sealer) = tokio::try_join!(setup.apps(), setup.sealer())?;
+        let logins = Logins::new(table, Arc::new(sealer), setup.clock().clone(), ttl);
+        Ok(Self { apps, wechat, logins, egress_ip: setup.egress_ip() })
+    }
+
+    async fn call(&self, call: &Call) -> Result<LoginReply, ApiError> {
+        let input: LoginInput = call.input()?;
+        let app = self.app(input.app_id.as_deref())?;
+        let login = match login::login(&self.wechat, &self.logins, app, &input.code, call.deadline()).await {
+            Ok(login) => login,
+            Err(LoginError::Store(err)) => return Err(err.into()),
+            Err(LoginError::Wechat(err)) => {
+                self.report_address(call, app, &err);
+                return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid));
+            }
+        };
+        report_conflict(call, &login);
+        Ok(LoginReply::from(login))
+    }
+}
+
+impl Login {
+    fn app(&self, app_id: Option<&str>) -> Result<&App, ApiError> {
+        let app = match app_id {
+            Some(id) => self.apps.find(id).ok_or("field `appId` is not an app of this backend"),
+            None => self.apps.default_app().ok_or("field `appId` is missing, and there is no mini program"),
+        };
+        let app = app.map_err(ApiError::invalid_request)?;
+        match app.kind {
+            AppKind::MiniProgram => Ok(app),
+            // Their codes are of OAuth, which is another call of WeChat's.
+            AppKind::MobileApp | AppKind::OfficialAccount => Err(ApiError::new(ErrorCode::WrongAppKind)),
+        }
+    }
+
+    /// Says what to add to which whitelist.
+    fn report_address(&self, call: &Call, app: &App, err: &WechatError) {
+        let Some(refusal) = err.refusal().filter(|refusal| refusal.errcode == INVALID_IP) else { return };
+        tracing::error!(
+            function = call.function(),
+            requestId = call.request_id(),
+            appId = app.app_id.as_str(),
+            seenIp = refusal.seen_ip.map(tracing::field::display),
+            egressIp = self.egress_ip,
+            "the caller's address is not in the app's IP whitelist: add egressIp in WeChat's console"
+        );
+        Metric::IpNotInWhitelist.count(call.function(), call.request_id());
+    }
+}
+
+fn report_conflict(call: &Call, login: &store::Login) {
+    let Some(conflict) = &login.conflict else { return };
+    tracing::warn!(
+        function = call.function(),
+        requestId = call.request_id(),
+        userId = login.user.id.as_str(),
+        otherUserId = conflict.other.as_ref().map(|other| other.as_str()),
+        "the unionid of this login is not this user's: nothing was linked"
+    );
+    Metric::IdentityConflict.count(call.function(), call.request_id());
+}
+
+impl From<store::Login> for LoginReply {
+    fn from(login: store::Login) -> Self {
+        let user = LoginUser {
+            id: login.user.id.as_str().to_owned(),
+            is_new: login.is_new,
+            has_union_id: login.user.has_unionid,
+            phone_number: login.user.phone_number.map(|number| number.expose().to_owned()),
+        };
+        Self { token: login.token.expose().to_owned(), expires_in: login.expires_in_secs, user }
+    }
+}

@@ -1,0 +1,88 @@
+//! The decisions of a login.
+
+use std::time::Duration;
+
+use shared::deadline::Deadline;
+use shared::random;
+use shared::store::{Login, Logins, NewLogin, Recalled, StoreError};
+use shared::wechat::errcode::{CODE_BEEN_USED, INVALID_CODE};
+use shared::wechat::{App, LoginCode, WechatClient, WechatError};
+
+/// What WeChat may not use up, because the table needs it.
+const STORE_RESERVE: Duration = Duration::from_secs(3);
+
+/// How long the second bearer of a code waits for the first one to be done.
+const RECALL_WITHIN: Duration = Duration::from_secs(3);
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why nobody was logged in.
+#[derive(Debug)]
+pub(crate) enum LoginError {
+    Store(StoreError),
+    Wechat(WechatError),
+}
+
+impl From<StoreError> for LoginError {
+    fn from(err: StoreError) -> Self {
+        Self::Store(err)
+    }
+}
+
+/// Exchanges the code, or finds the session that it made already.
+///
+/// WeChat decides which of several bearers of one code is the first: a normal login reads nothing to find out.
+pub(crate) async fn login(
+    wechat: &WechatClient,
+    logins: &Logins,
+    app: &App,
+    code: &LoginCode,
+    deadline: Deadline,
+) -> Result<Login, LoginError> {
+    match wechat.jscode2session(app, code, deadline.leaving(STORE_RESERVE)).await {
+        Ok(answer) => {
+            let new = NewLogin { code, identity: &answer.identity, session_key: &answer.session_key };
+            Ok(logins.login(&new, deadline).await?)
+        }
+        Err(err) => match wait_for_first(&err) {
+            Some(wait) => {
+                recall(logins, app, code, deadline.at_most(wait), deadline).await?.ok_or(LoginError::Wechat(err))
+            }
+            None => Err(LoginError::Wechat(err)),
+        },
+    }
+}
+
+/// How long a session of this code may still come up: a used code may be in other hands at this moment, an invalid one
+/// is either old or was WeChat's before.
+fn wait_for_first(err: &WechatError) -> Option<Duration> {
+    match err.refusal()?.errcode {
+        CODE_BEEN_USED => Some(RECALL_WITHIN),
+        INVALID_CODE => Some(Duration::ZERO),
+        _ => None,
+    }
+}
+
+/// Looks for the session of a code, once at least and until `until`.
+async fn recall(
+    logins: &Logins,
+    app: &App,
+    code: &LoginCode,
+    until: Deadline,
+    deadline: Deadline,
+) -> Result<Option<Login>, StoreError> {
+    let mut longest = FIRST_PAUSE;
+    loop {
+        match logins.recall(&app.app_id, code, deadline).await? {
+            Some(Recalled::Live(login)) => return Ok(Some(*login)),
+            Some(Recalled::Ended) => return Ok(None),
+            None => {}
+        }
+        let pause = random::jitter(longest);
+        if until.left() <= pause {
+            return Ok(None);
+        }
+        tokio::time::sleep(pause).await;
+        longest = (longest * 2).min(LONGEST_PAUSE);
+    }
+}

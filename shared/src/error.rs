@@ -1,0 +1,224 @@
+//! The errors that a client sees, and what only the log sees.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use lambda_http::http::StatusCode;
+
+use crate::store::StoreError;
+use crate::wechat::errcode::{self, Class};
+use crate::wechat::{Refusal, WechatError};
+
+/// What a client acts on. The whole list: a new code is a change of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is its name; the table in the README says what a client does about it")]
+pub enum ErrorCode {
+    BodyTooLarge,
+    Busy,
+    CardUnknown,
+    IdempotencyKeyReused,
+    Internal,
+    InvalidRequest,
+    LoginCodeInvalid,
+    MethodNotAllowed,
+    Misconfigured,
+    NotFound,
+    OpenidUnknown,
+    OrderClosed,
+    OrderPaid,
+    OutOfStock,
+    PhoneCodeInvalid,
+    ProductUnknown,
+    QuantityInvalid,
+    RateLimited,
+    RefundExceedsPaid,
+    RefundRefused,
+    SessionInvalid,
+    SessionKeyStale,
+    UnsupportedMediaType,
+    UserBlocked,
+    WechatUnavailable,
+    WrongAppKind,
+}
+
+impl ErrorCode {
+    /// The code, its status, and the message that goes with it.
+    const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "the body is over 64 KiB"),
+            Self::Busy => ("busy", S::SERVICE_UNAVAILABLE, "too much is going on at once; try again"),
+            Self::CardUnknown => ("card_unknown", S::BAD_REQUEST, "there is no such card"),
+            Self::IdempotencyKeyReused => {
+                ("idempotency_key_reused", S::CONFLICT, "the key was used with another request")
+            }
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "something went wrong here"),
+            Self::InvalidRequest => ("invalid_request", S::BAD_REQUEST, "the request is not valid"),
+            Self::LoginCodeInvalid => {
+                ("login_code_invalid", S::BAD_REQUEST, "the code is wrong, too old or used up; get a new one")
+            }
+            Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "use POST"),
+            Self::Misconfigured => ("misconfigured", S::INTERNAL_SERVER_ERROR, "this backend is not set up correctly"),
+            Self::NotFound => ("not_found", S::NOT_FOUND, "there is no such thing"),
+            Self::OpenidUnknown => {
+                ("openid_unknown", S::CONFLICT, "the user has not signed in at the official account yet")
+            }
+            Self::OrderClosed => ("order_closed", S::CONFLICT, "the order is closed"),
+            Self::OrderPaid => ("order_paid", S::CONFLICT, "the order is paid"),
+            Self::OutOfStock => ("out_of_stock", S::CONFLICT, "there is not enough in stock"),
+            Self::PhoneCodeInvalid => {
+                ("phone_code_invalid", S::BAD_REQUEST, "the code is wrong, too old or used up; get a new one")
+            }
+            Self::ProductUnknown => ("product_unknown", S::BAD_REQUEST, "there is no such product"),
+            Self::QuantityInvalid => ("quantity_invalid", S::BAD_REQUEST, "a quantity is from 1 to 9999"),
+            Self::RateLimited => ("rate_limited", S::TOO_MANY_REQUESTS, "too many requests; wait"),
+            Self::RefundExceedsPaid => ("refund_exceeds_paid", S::CONFLICT, "that is more than is left of the payment"),
+            Self::RefundRefused => ("refund_refused", S::CONFLICT, "the refund was refused"),
+            Self::SessionInvalid => ("session_invalid", S::UNAUTHORIZED, "there is no such session (any more); log in"),
+            Self::SessionKeyStale => {
+                ("session_key_stale", S::CONFLICT, "the data is not of this session; log in and ask the user again")
+            }
+            Self::UnsupportedMediaType => {
+                ("unsupported_media_type", S::UNSUPPORTED_MEDIA_TYPE, "use Content-Type: application/json")
+            }
+            Self::UserBlocked => ("user_blocked", S::FORBIDDEN, "WeChat refuses this user"),
+            Self::WechatUnavailable => {
+                ("wechat_unavailable", S::SERVICE_UNAVAILABLE, "WeChat gives no answer; try again")
+            }
+            Self::WrongAppKind => ("wrong_app_kind", S::BAD_REQUEST, "this needs a session of a mini program"),
+        }
+    }
+
+    /// The code as clients know it.
+    pub const fn as_str(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// The status that goes with the code.
+    pub const fn status(self) -> StatusCode {
+        self.parts().1
+    }
+
+    const fn retry_after_secs(self) -> Option<u64> {
+        match self {
+            Self::Busy => Some(1),
+            Self::RateLimited => Some(60),
+            Self::WechatUnavailable => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// A refusal. Its `code`, `message` and `retry_after_secs` go to the client; the rest goes to the log.
+pub struct ApiError {
+    /// What the client acts on.
+    pub code: ErrorCode,
+    /// For the developer of the client. Never WeChat's text, and nothing that the client did not send.
+    pub message: Cow<'static, str>,
+    /// Seconds, for every 429 and 503.
+    pub retry_after_secs: Option<u64>,
+    /// WeChat's refusal, if that is the reason.
+    pub refusal: Option<Refusal>,
+    /// The reason.
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// A day's or month's quota comes back at a time that WeChat does not tell: a client need not ask more often.
+const QUOTA_RETRY_AFTER_SECS: u64 = 3600;
+
+impl ApiError {
+    /// A refusal with the code's own message.
+    pub fn new(code: ErrorCode) -> Self {
+        let message = Cow::Borrowed(code.parts().2);
+        Self { code, message, retry_after_secs: code.retry_after_secs(), refusal: None, source: None }
+    }
+
+    /// The request is wrong; `message` says where, naming the field.
+    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..Self::new(ErrorCode::InvalidRequest) }
+    }
+
+    /// Keeps the reason for the log.
+    pub fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
+    }
+
+    /// What WeChat's answer means for the client; `wrong_input` is the code for what the client gave us to pass on.
+    pub fn from_wechat(err: WechatError, wrong_input: ErrorCode) -> Self {
+        let refusal = err.refusal().cloned();
+        let class = refusal.as_ref().map(|refusal| errcode::class(refusal.errcode));
+        let code = match class {
+            None | Some(Class::Busy | Class::Unknown) => ErrorCode::WechatUnavailable,
+            Some(Class::Blocked) => ErrorCode::UserBlocked,
+            Some(Class::Credential | Class::Operator) => ErrorCode::Misconfigured,
+            Some(Class::Input) => wrong_input,
+            Some(Class::MinuteQuota | Class::Quota) => ErrorCode::RateLimited,
+            Some(Class::Request) => ErrorCode::Internal,
+        };
+        let this = Self { refusal, ..Self::new(code) }.with_source(err);
+        match class {
+            Some(Class::Quota) => Self { retry_after_secs: Some(QUOTA_RETRY_AFTER_SECS), ..this },
+            _ => this,
+        }
+    }
+
+    /// The reasons, outermost first.
+    pub fn cause(&self) -> Option<String> {
+        let first: &dyn Error = self.source.as_deref()?;
+        let chain = std::iter::successors(Some(first), |&err| err.source());
+        Some(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(err: StoreError) -> Self {
+        let code = match err {
+            StoreError::Busy(_) => ErrorCode::Busy,
+            StoreError::Misconfigured(_) => ErrorCode::Misconfigured,
+            StoreError::Corrupt(_) | StoreError::Refused(_) => ErrorCode::Internal,
+        };
+        Self::new(code).with_source(err)
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError").field("code", &self.code).field("cause", &self.cause()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wechat::Unusable;
+
+    fn outcome(errcode: i64) -> (&'static str, u16, Option<u64>) {
+        let refusal = Refusal { errcode, rid: None, seen_ip: None };
+        let err = ApiError::from_wechat(WechatError::Refused(refusal), ErrorCode::LoginCodeInvalid);
+        (err.code.as_str(), err.code.status().as_u16(), err.retry_after_secs)
+    }
+
+    #[test]
+    fn every_errcode_of_a_login_has_its_meaning_for_the_client() {
+        for (errcodes, expected) in [
+            (&[40029, 40163, 42003][..], ("login_code_invalid", 400, None)),
+            (&[40226], ("user_blocked", 403, None)),
+            (&[45011, 44991], ("rate_limited", 429, Some(60))),
+            (&[45009, 44993], ("rate_limited", 429, Some(3600))),
+            (&[40001, 40013, 40125, 40164, 40243, 41002, 41004, 50007], ("misconfigured", 500, None)),
+            (&[40002, 41008, 43001, 47001], ("internal", 500, None)),
+            (&[-1, 44990, 1, -2, 99_999, i64::MAX], ("wechat_unavailable", 503, Some(2))),
+        ] {
+            for errcode in errcodes {
+                assert_eq!(outcome(*errcode), expected, "{errcode}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_cause_is_the_whole_chain() {
+        let err = ApiError::from_wechat(WechatError::Answer(Unusable::Status(502)), ErrorCode::Internal);
+        assert_eq!(err.cause().unwrap(), "WeChat's answer is unusable: status 502");
+    }
+}

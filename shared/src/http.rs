@@ -1,0 +1,199 @@
+//! A function behind HTTP: from the gateway's request to its response. Nothing below this layer knows a status code.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use lambda_http::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use lambda_http::http::{HeaderMap, Method, StatusCode};
+use lambda_http::{Body, Request, RequestExt as _, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::env::ConfigError;
+use crate::error::{ApiError, ErrorCode};
+use crate::log::Metric;
+use crate::request;
+use crate::setup::Setup;
+
+/// The longest body that a function takes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Answers hold tokens and personal data.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// A function that answers POST with JSON.
+pub trait HttpFunction: Sized + Send + Sync + 'static {
+    /// The function's one name.
+    const NAME: &'static str;
+
+    /// What it answers, as a JSON object.
+    type Reply: Serialize + Send;
+
+    /// Reads the configuration and makes the clients, once per instance.
+    fn start(setup: &Setup) -> impl Future<Output = Result<Self, ConfigError>> + Send;
+
+    /// Answers one call.
+    fn call(&self, call: &Call) -> impl Future<Output = Result<Self::Reply, ApiError>> + Send;
+}
+
+/// One request to a function.
+#[derive(Debug)]
+pub struct Call {
+    function: &'static str,
+    request_id: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    deadline: Deadline,
+}
+
+impl Call {
+    /// The function's name.
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The id of the invocation, which the log and every error reply have.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// When the answer has to be ready.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// The body as a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported_media_type` or `invalid_request`.
+    pub fn input<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType));
+        }
+        request::parse(&self.body).map_err(ApiError::invalid_request)
+    }
+}
+
+/// A started instance of a function.
+#[derive(Debug)]
+pub struct App<F> {
+    function: F,
+    clock: Clock,
+}
+
+impl<F: HttpFunction> App<F> {
+    /// Starts an instance: one that is misconfigured never serves.
+    ///
+    /// # Errors
+    ///
+    /// If the function's configuration is not complete and correct.
+    pub async fn start(setup: &Setup) -> Result<Self, ConfigError> {
+        Ok(Self { function: F::start(setup).await?, clock: setup.clock().clone() })
+    }
+
+    /// Answers one request. Every outcome, refusal included, is a response.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn respond(&self, request: Request) -> Result<Response<Body>, Infallible> {
+        let started = Instant::now();
+        let context = request.lambda_context_ref();
+        let request_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
+        let deadline = match context {
+            Some(context) => Deadline::of_invocation(context.deadline(), self.clock.now()),
+            None => Deadline::after(Deadline::REPLY_WITHIN),
+        };
+
+        let outcome = self.answer(request, &request_id, deadline).await;
+        log(F::NAME, &request_id, &outcome, started);
+        Ok(match outcome {
+            Ok(reply) => response(StatusCode::OK, reply),
+            Err(err) => refusal(&err, &request_id),
+        })
+    }
+
+    async fn answer(&self, request: Request, request_id: &str, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+        let (parts, body) = request.into_parts();
+        if parts.method != Method::POST {
+            return Err(ApiError::new(ErrorCode::MethodNotAllowed));
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(ApiError::new(ErrorCode::BodyTooLarge));
+        }
+        let (function, request_id) = (F::NAME, request_id.to_owned());
+        let call = Call { function, request_id, headers: parts.headers, body: body.to_vec(), deadline };
+        let reply = deadline.bound(self.function.call(&call)).await;
+        let reply = reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))?;
+        serde_json::to_vec(&reply).map_err(|err| ApiError::new(ErrorCode::Internal).with_source(err))
+    }
+}
+
+/// The one line of a request.
+fn log(function: &'static str, request_id: &str, outcome: &Result<Vec<u8>, ApiError>, started: Instant) {
+    let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let err = outcome.as_ref().err();
+    let status = err.map_or(StatusCode::OK, |err| err.code.status());
+    let refusal = err.and_then(|err| err.refusal.as_ref());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                function,
+                requestId = request_id,
+                status = status.as_u16(),
+                code = err.map(|err| err.code.as_str()),
+                errcode = refusal.map(|refusal| refusal.errcode),
+                rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
+                cause = err.and_then(ApiError::cause),
+                durationMs = duration,
+                "request"
+            )
+        };
+    }
+    match status.as_u16() {
+        ..500 => line!(info),
+        503 => line!(warn),
+        _ => line!(error),
+    }
+    if status.is_server_error() {
+        Metric::Fault.count(function, request_id);
+    }
+}
+
+fn refusal(err: &ApiError, request_id: &str) -> Response<Body> {
+    let body = json!({ "code": err.code.as_str(), "message": err.message, "requestId": request_id });
+    let mut response = response(err.code.status(), body.to_string().into_bytes());
+    let mut set = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
+    if let Some(secs) = err.retry_after_secs {
+        set(RETRY_AFTER, secs.into());
+    }
+    match err.code {
+        ErrorCode::MethodNotAllowed => set(ALLOW, HeaderValue::from_static("POST")),
+        ErrorCode::SessionInvalid => set(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+        _ => None,
+    };
+    response
+}
+
+fn response(status: StatusCode, json: Vec<u8>) -> Response<Body> {
+    // serde_json writes UTF-8.
+    let body = String::from_utf8(json).map_or_else(|err| Body::Binary(err.into_bytes()), Body::Text);
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().extend([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)]);
+    response
+}

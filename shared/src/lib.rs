@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+// Pure: no I/O but one clock read and one read of the environment.
+pub mod clock;
+pub mod deadline;
+pub mod env;
+pub mod random;
+pub mod seal;
+pub mod secret;
+
+// Adapters: everything that speaks to the outside.
+pub mod net;
+pub mod secrets_manager;
+pub mod store;
+pub mod wechat;
+
+// What a function is made of.
+pub mod error;
+pub mod http;
+pub mod log;
+pub mod request;
+pub mod session;
+pub mod setup;

@@ -1,0 +1,142 @@
+//! Logs and metrics: JSON lines on standard output, which is what CloudWatch reads.
+//!
+//! What dependencies log below `warn` is dropped whatever `RUST_LOG` says: the Lambda runtime logs whole events at
+//! `trace`, and HTTP clients log what they send.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
+
+use crate::clock::Clock;
+use crate::env::{ConfigError, Env};
+
+/// The namespace of the metrics in CloudWatch.
+const NAMESPACE: &str = "WechatFunctions";
+
+/// The target of events that are metrics.
+pub const METRIC: &str = "metric";
+
+const RUST_LOG: &str = "RUST_LOG";
+
+/// A metric: a count that somebody may want an alarm on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// An answer of status 500 or above.
+    Fault,
+    /// A unionid that is another user's, or a second one of the same user.
+    IdentityConflict,
+    /// WeChat refused the caller's address (40164).
+    IpNotInWhitelist,
+}
+
+impl Metric {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Fault => "Fault",
+            Self::IdentityConflict => "IdentityConflict",
+            Self::IpNotInWhitelist => "IpNotInWhitelist",
+        }
+    }
+
+    /// Counts one for `function`.
+    pub fn count(self, function: &str, request_id: &str) {
+        tracing::info!(target: METRIC, metric = self.name(), function, requestId = request_id, "metric");
+    }
+}
+
+/// What a function writes its lines with: logs as far as `RUST_LOG` lets them, and all metrics.
+///
+/// `own` are the crates whose logs may be seen below `warn`, beside this one.
+///
+/// # Errors
+///
+/// If `RUST_LOG` is malformed.
+pub fn json_subscriber<W>(env: &Env, own: &[&str], writer: W) -> Result<impl Subscriber + Send + Sync, ConfigError>
+where
+    W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(writer.clone())
+        .with_filter(filter_fn(log_filter(env, own)?));
+    let metrics = Metrics { writer, clock: Clock::system() }.with_filter(filter_fn(is_metric));
+    Ok(Registry::default().with(lines).with(metrics))
+}
+
+/// Which events are logs that may be seen.
+///
+/// # Errors
+///
+/// If `RUST_LOG` is malformed.
+pub fn log_filter(
+    env: &Env,
+    own: &[&str],
+) -> Result<impl Fn(&Metadata<'_>) -> bool + Send + Sync + 'static, ConfigError> {
+    let problem = "expected levels or target=level pairs, separated by commas";
+    let wanted = env.get(RUST_LOG).unwrap_or("info");
+    let wanted: Targets = wanted.parse().map_err(|_| ConfigError::malformed(RUST_LOG, problem))?;
+    let own: Vec<String> = own.iter().copied().chain(["shared"]).map(|name| name.replace('-', "_")).collect();
+    Ok(move |metadata: &Metadata<'_>| {
+        let target = metadata.target();
+        let name = target.split("::").next().unwrap_or_default();
+        let may_be_seen = *metadata.level() <= Level::WARN || own.iter().any(|own| own == name);
+        may_be_seen && !is_metric(metadata) && wanted.would_enable(target, metadata.level())
+    })
+}
+
+/// Whether an event is a metric.
+pub fn is_metric(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == METRIC
+}
+
+/// Writes metrics in CloudWatch's embedded metric format.
+/// Source: CloudWatch user guide, "Embedded metric format specification".
+struct Metrics<W> {
+    writer: W,
+    clock: Clock,
+}
+
+impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Some(name) = fields.0.remove("metric") else { return };
+        let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let directive = json!({
+            "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["function"]],
+                "Metrics": [{ "Name": name, "Unit": "Count" }],
+            }],
+        });
+        let mut line = Map::from_iter([("_aws".to_owned(), directive), (name, Value::from(1))]);
+        line.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
+        // A line that cannot be written cannot be reported either.
+        let _ = writeln!(self.writer.make_writer(), "{}", Value::Object(line));
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    /// Metrics have text fields only, beside the message.
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}

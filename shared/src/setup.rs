@@ -1,0 +1,159 @@
+//! What a function is started with. Each asks for what it uses, and for nothing else.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+
+use crate::clock::Clock;
+use crate::env::{ConfigError, Env};
+use crate::log;
+use crate::net::{HttpClient, Tls};
+use crate::seal::Sealer;
+use crate::secret::Secret;
+use crate::secrets_manager::SecretsManager;
+use crate::store::Table;
+use crate::wechat::{Apps, WECHAT_APPS, WechatClient};
+
+const SEAL_KEY: &str = "SEAL_KEY";
+const SESSION_TTL_SECS: &str = "SESSION_TTL_SECS";
+const AWS_REGION: &str = "AWS_REGION";
+
+/// A week.
+const DEFAULT_SESSION_TTL_SECS: u64 = 604_800;
+/// Ten years: more is a mistake.
+const LONGEST_SESSION_TTL_SECS: u64 = 315_360_000;
+
+/// The environment of a function, and what is made from it.
+#[derive(Debug)]
+pub struct Setup {
+    env: Env,
+    clock: Clock,
+    tls: Tls,
+}
+
+impl Setup {
+    /// The environment of this process. From here on, `function` logs to standard output.
+    ///
+    /// # Errors
+    ///
+    /// If `RUST_LOG` or `SSL_CERT_FILE` is malformed.
+    pub fn from_process(function: &str) -> Result<Self, ConfigError> {
+        let env = Env::process();
+        let subscriber = log::json_subscriber(&env, &[function], std::io::stdout)?;
+        // It fails only if there is a subscriber, and then lines are written by that one.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Self::new(env, Clock::system())
+    }
+
+    /// An environment and a clock of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// If `SSL_CERT_FILE` is malformed.
+    pub fn new(env: Env, clock: Clock) -> Result<Self, ConfigError> {
+        let tls = Tls::from_env(&env)?;
+        Ok(Self { env, clock, tls })
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// `TABLE_NAME`: the table, at `AWS_ENDPOINT_URL_DYNAMODB` or at the region's DynamoDB.
+    ///
+    /// # Errors
+    ///
+    /// If it, the region or the credentials are not set.
+    pub fn table(&self) -> Result<Table, ConfigError> {
+        let name = self.env.required("TABLE_NAME")?.to_owned();
+        let endpoint = self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?;
+        Ok(Table::new(name, self.http_client(), self.credentials()?, self.region()?, endpoint))
+    }
+
+    /// `WECHAT_API_URLS`: the client of WeChat's server API.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed.
+    pub fn wechat(&self) -> Result<WechatClient, ConfigError> {
+        WechatClient::from_env(&self.env, &self.tls, &self.clock)
+    }
+
+    /// `WECHAT_APPS` or `WECHAT_APPS_SECRET_ARN`: the apps.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed, or cannot be read.
+    pub async fn apps(&self) -> Result<Apps, ConfigError> {
+        Apps::parse(&self.secret(WECHAT_APPS, "WECHAT_APPS_SECRET_ARN").await?)
+    }
+
+    /// `SEAL_KEY` or `SEAL_KEY_SECRET_ARN`: the keys that seal what is kept.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed, or cannot be read.
+    pub async fn sealer(&self) -> Result<Sealer, ConfigError> {
+        let keys = self.secret(SEAL_KEY, "SEAL_KEY_SECRET_ARN").await?;
+        Sealer::parse(&keys).map_err(|err| ConfigError::malformed(SEAL_KEY, err))
+    }
+
+    /// `SESSION_TTL_SECS`: how long a session lives.
+    ///
+    /// # Errors
+    ///
+    /// If it is malformed.
+    pub fn session_ttl(&self) -> Result<Duration, ConfigError> {
+        let valid = |secs: &u64| (1..=LONGEST_SESSION_TTL_SECS).contains(secs);
+        let expected = "expected a whole number of seconds from 1 to 315360000";
+        self.env.parsed(SESSION_TTL_SECS, DEFAULT_SESSION_TTL_SECS, valid, expected).map(Duration::from_secs)
+    }
+
+    /// `EGRESS_IP`: the addresses that have to be in WeChat's whitelist, as they are configured.
+    pub fn egress_ip(&self) -> String {
+        self.env.list("EGRESS_IP").join(",")
+    }
+
+    /// The text in the variable `inline`, or in the secret that the variable `arn` names.
+    async fn secret(&self, inline: &'static str, arn: &'static str) -> Result<Secret, ConfigError> {
+        match (self.env.get(inline), self.env.get(arn)) {
+            (Some(_), Some(_)) => Err(ConfigError::Contradictory(inline, arn)),
+            (None, None) => Err(ConfigError::MissingBoth(inline, arn)),
+            (Some(text), None) => Ok(Secret::new(text)),
+            (None, Some(id)) => {
+                let text = self.secrets_manager()?.secret_text(id).await;
+                text.map_err(|source| ConfigError::Secret { variable: arn, source })
+            }
+        }
+    }
+
+    fn secrets_manager(&self) -> Result<SecretsManager, ConfigError> {
+        let endpoint = self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?;
+        let (credentials, region) = (self.credentials()?, self.region()?);
+        Ok(SecretsManager::new(self.http_client(), self.clock.clone(), credentials, region, endpoint))
+    }
+
+    fn http_client(&self) -> HttpClient {
+        HttpClient::new(&self.tls, &self.clock)
+    }
+
+    fn region(&self) -> Result<String, ConfigError> {
+        let region = self.env.get(AWS_REGION).or(self.env.get("AWS_DEFAULT_REGION"));
+        region.map(str::to_owned).ok_or(ConfigError::Missing(AWS_REGION))
+    }
+
+    fn credentials(&self) -> Result<Credentials, ConfigError> {
+        let id = self.env.required("AWS_ACCESS_KEY_ID")?;
+        let secret = self.env.required("AWS_SECRET_ACCESS_KEY")?;
+        let token = self.env.get("AWS_SESSION_TOKEN").map(str::to_owned);
+        Ok(Credentials::new(id, secret, token, None, "environment"))
+    }
+
+    fn endpoint(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.env.get(variable) else { return Ok(None) };
+        let valid = reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        let malformed = || ConfigError::malformed(variable, "expected an http or https URL");
+        valid.then(|| Some(text.to_owned())).ok_or_else(malformed)
+    }
+}

@@ -1,0 +1,122 @@
+//! Rows: keys, attributes, and the typed way in and out of them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::StoreError;
+use crate::clock::Timestamp;
+
+/// Names of attributes that more than one kind of row has.
+pub(super) mod attr {
+    pub(crate) const PK: &str = "pk";
+    pub(crate) const SK: &str = "sk";
+    pub(crate) const TTL: &str = "ttl";
+    pub(crate) const EXPIRES_AT: &str = "expiresAt";
+    pub(crate) const CREATED_AT: &str = "createdAt";
+    pub(crate) const USER_ID: &str = "userId";
+}
+
+/// The key of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pk: String,
+    sk: String,
+}
+
+impl Key {
+    pub(super) fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+
+    pub(super) fn sk(&self) -> &str {
+        &self.sk
+    }
+
+    /// Names an attribute of this row, to seal its value for this place only.
+    pub(super) fn context(&self, attribute: &str) -> String {
+        format!("{}\n{}\n{attribute}", self.pk, self.sk)
+    }
+
+    pub(super) fn attributes(self) -> HashMap<String, AttributeValue> {
+        let pk = (attr::PK.to_owned(), AttributeValue::S(self.pk));
+        let sk = (attr::SK.to_owned(), AttributeValue::S(self.sk));
+        HashMap::from([pk, sk])
+    }
+}
+
+/// A row. It holds personal data, so it cannot be printed.
+pub(super) struct Item(HashMap<String, AttributeValue>);
+
+impl Item {
+    pub(super) fn new(key: Key) -> Self {
+        Self(key.attributes())
+    }
+
+    pub(super) fn from_attributes(attributes: HashMap<String, AttributeValue>) -> Self {
+        Self(attributes)
+    }
+
+    pub(super) fn with_str(self, name: &str, value: impl Into<String>) -> Self {
+        self.with(name, AttributeValue::S(value.into()))
+    }
+
+    pub(super) fn with_bytes(self, name: &str, value: Vec<u8>) -> Self {
+        self.with(name, AttributeValue::B(Blob::new(value)))
+    }
+
+    pub(super) fn with_time(self, name: &str, value: Timestamp) -> Self {
+        self.with(name, number(value))
+    }
+
+    /// The row stops to count at `at`, and DynamoDB deletes it some time later.
+    pub(super) fn expiring(self, at: Timestamp) -> Self {
+        self.with_time(attr::EXPIRES_AT, at).with_time(attr::TTL, at)
+    }
+
+    fn with(mut self, name: &str, value: AttributeValue) -> Self {
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+
+    pub(super) fn into_attributes(self) -> HashMap<String, AttributeValue> {
+        self.0
+    }
+
+    pub(super) fn key(&self) -> Result<Key, StoreError> {
+        Ok(Key::new(self.str(attr::PK)?.to_owned(), self.str(attr::SK)?))
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(super) fn str(&self, name: &'static str) -> Result<&str, StoreError> {
+        self.optional_str(name)?.ok_or(StoreError::Corrupt(name))
+    }
+
+    pub(super) fn optional_str(&self, name: &'static str) -> Result<Option<&str>, StoreError> {
+        let value = self.0.get(name).map(AttributeValue::as_s).transpose();
+        value.map(|text| text.map(String::as_str)).map_err(|_| StoreError::Corrupt(name))
+    }
+
+    pub(super) fn optional_bytes(&self, name: &'static str) -> Result<Option<&[u8]>, StoreError> {
+        let value = self.0.get(name).map(AttributeValue::as_b).transpose();
+        value.map(|blob| blob.map(AsRef::as_ref)).map_err(|_| StoreError::Corrupt(name))
+    }
+
+    pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
+        let number = self.0.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
+        number.map(Timestamp::from_secs).ok_or(StoreError::Corrupt(name))
+    }
+
+    /// Whether the row counts no more, deleted or not.
+    pub(super) fn is_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.time(attr::EXPIRES_AT)? <= now)
+    }
+}
+
+pub(super) fn number(value: Timestamp) -> AttributeValue {
+    AttributeValue::N(value.as_secs().to_string())
+}

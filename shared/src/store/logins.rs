@@ -1,0 +1,214 @@
+//! Logins: an identity becomes a user and a session, in one transaction; a code that comes again finds its session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use super::item::{Item, Key, attr};
+use super::sessions::{self, SessionToken, Sessions};
+use super::table::{Table, Transaction, Write};
+use super::users::{Known, Plan, User, UserId, Users};
+use crate::clock::{Clock, Timestamp};
+use crate::deadline::Deadline;
+use crate::seal::Sealer;
+use crate::wechat::{AppId, Identity, LoginCode, SessionKey};
+
+/// How long a code leads to the session that it made.
+const CODE_TTL: Duration = Duration::from_secs(120);
+
+const SEALED: &str = "sealed";
+
+/// Makes sessions.
+#[derive(Clone, Debug)]
+pub struct Logins {
+    table: Table,
+    users: Users,
+    sessions: Sessions,
+    sealer: Arc<Sealer>,
+    clock: Clock,
+    session_ttl: Duration,
+}
+
+/// What a login starts from.
+#[derive(Debug)]
+pub struct NewLogin<'a> {
+    /// The code that WeChat took.
+    pub code: &'a LoginCode,
+    /// Who it belongs to.
+    pub identity: &'a Identity,
+    /// The key that came with it.
+    pub session_key: &'a SessionKey,
+}
+
+/// A user who is logged in.
+#[derive(Debug)]
+pub struct Login {
+    /// The client's token.
+    pub token: SessionToken,
+    /// How long it is good for.
+    pub expires_in_secs: u64,
+    /// The user.
+    pub user: User,
+    /// Whether this login made the user.
+    pub is_new: bool,
+    /// Whether the unionid is not the user's.
+    pub conflict: Option<UnionIdConflict>,
+}
+
+/// The openid and the unionid of a login lead to different users, or the user has another unionid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnionIdConflict {
+    /// The user whose unionid it is, where there is one.
+    pub other: Option<UserId>,
+}
+
+impl Logins {
+    /// Logins over a table.
+    pub fn new(table: Table, sealer: Arc<Sealer>, clock: Clock, session_ttl: Duration) -> Self {
+        let users = Users::new(table.clone(), Arc::clone(&sealer));
+        let sessions = Sessions::new(table.clone(), clock.clone());
+        Self { table, users, sessions, sealer, clock, session_ttl }
+    }
+
+    /// Finds or makes the user of an identity, and makes a session.
+    ///
+    /// One read and one write for a user who returns; more where something is new, or where others are at work on the
+    /// same identity.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline. Nothing was written then, or all of it was.
+    pub async fn login(&self, new: &NewLogin<'_>, deadline: Deadline) -> Result<Login, StoreError> {
+        let mut has_another_unionid = false;
+        loop {
+            let known = Known::read(&self.table, new.identity, deadline).await?;
+            let plan = Plan::new(known, new.identity, has_another_unionid);
+            match self.carry_out(&plan, new, deadline).await? {
+                Ok(login) => return Ok(login),
+                // The first write of a link is the one to the user. Where both failed, somebody else has just linked.
+                Err(failed) if matches!(plan, Plan::Link(_)) => {
+                    has_another_unionid = failed.starts_with(&[true, false])
+                }
+                Err(_) => {}
+            }
+            if deadline.left().is_zero() {
+                return Err(StoreError::Busy("others at work on the same identity".to_owned()));
+            }
+        }
+    }
+
+    /// The session that a code made within the last two minutes, if that session lives.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn recall(
+        &self,
+        app_id: &AppId,
+        code: &LoginCode,
+        deadline: Deadline,
+    ) -> Result<Option<Recalled>, StoreError> {
+        let key = code_key(app_id, code);
+        let Some(row) = self.table.get(&key, deadline).await? else { return Ok(None) };
+        if row.is_expired(self.clock.timestamp())? {
+            return Ok(None);
+        }
+        let sealed = row.optional_bytes(SEALED)?.ok_or(StoreError::Corrupt(SEALED))?;
+        let opened = self.sealer.bound_to(code.expose().as_bytes()).open(sealed, &key.context(SEALED));
+        let Some(record) = opened.and_then(|json| serde_json::from_slice::<CodeRecord>(&json).ok()) else {
+            return Ok(Some(Recalled::Ended));
+        };
+        self.resume(record, deadline).await.map(Some)
+    }
+
+    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Recalled, StoreError> {
+        let token = SessionToken::parse(&record.token).ok_or(StoreError::Corrupt(SEALED))?;
+        let (hash, user_id) = (token.hash(), UserId::new(record.user_id));
+        let reads = tokio::try_join!(self.sessions.find(&hash, deadline), self.users.find(&user_id, deadline))?;
+        let (Some(session), Some(user)) = reads else { return Ok(Recalled::Ended) };
+        let expires_in_secs = session.expires_at.secs_since(self.clock.timestamp());
+        let login = Login { token, expires_in_secs, user, is_new: record.is_new, conflict: None };
+        Ok(Recalled::Live(Box::new(login)))
+    }
+
+    /// Writes everything at once, or says which conditions did not hold.
+    async fn carry_out(
+        &self,
+        plan: &Plan,
+        new: &NewLogin<'_>,
+        deadline: Deadline,
+    ) -> Result<Result<Login, Vec<bool>>, StoreError> {
+        let now = self.clock.timestamp();
+        let (token, created) = (SessionToken::random(), plan.created_user(new.identity));
+        let is_new = created.is_some();
+        let mut writes = plan.writes(new.identity, now);
+        let expires_at = now + self.session_ttl;
+        let session =
+            sessions::create(&token.hash(), plan.user(), new.identity, new.session_key, expires_at, &self.sealer);
+        writes.extend(session);
+        writes.push(self.record_code(new, &token, plan.user(), is_new, now));
+
+        let read = async {
+            match created {
+                Some(user) => Ok(Some(user)),
+                None => self.users.find(plan.user(), deadline).await,
+            }
+        };
+        let (transaction, user) = tokio::try_join!(self.table.transact(writes, deadline), read)?;
+        if let Transaction::ConditionFailed(failed) = transaction {
+            return Ok(Err(failed));
+        }
+        let mut user = user.ok_or(StoreError::Corrupt(attr::USER_ID))?;
+        user.has_unionid |= matches!(plan, Plan::Link(_));
+        let conflict = match plan {
+            Plan::Conflict { other, .. } => Some(UnionIdConflict { other: other.clone() }),
+            Plan::Adopt(_) | Plan::Create(_) | Plan::Link(_) | Plan::Return(_) => None,
+        };
+        Ok(Ok(Login { token, expires_in_secs: self.session_ttl.as_secs(), user, is_new, conflict }))
+    }
+
+    fn record_code(
+        &self,
+        new: &NewLogin<'_>,
+        token: &SessionToken,
+        user: &UserId,
+        is_new: bool,
+        now: Timestamp,
+    ) -> Write {
+        let key = code_key(&new.identity.app_id, new.code);
+        let record = CodeRecord { token: token.expose().to_owned(), user_id: user.as_str().to_owned(), is_new };
+        let json = serde_json::json!(record).to_string();
+        let sealer = self.sealer.bound_to(new.code.expose().as_bytes());
+        let sealed = sealer.seal(json.as_bytes(), &key.context(SEALED));
+        Write::Put(Item::new(key).with_bytes(SEALED, sealed).expiring(now + CODE_TTL))
+    }
+}
+
+/// What has become of the session that a code made.
+#[derive(Debug)]
+pub enum Recalled {
+    /// It has ended.
+    Ended,
+    /// It lives.
+    Live(Box<Login>),
+}
+
+/// Kept sealed, with a key that needs the code itself.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CodeRecord {
+    token: String,
+    user_id: String,
+    is_new: bool,
+}
+
+/// A code is visible ASCII, so the line break ends the appId, whatever is in that.
+fn code_key(app_id: &AppId, code: &LoginCode) -> Key {
+    let text = format!("{}\n{}", app_id.as_str(), code.expose());
+    Key::new(format!("CODE#{}", URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))), "CODE")
+}

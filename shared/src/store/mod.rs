@@ -1,0 +1,33 @@
+//! The table: users, sessions, login codes.
+//!
+//! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
+//! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
+//! decides uniqueness: uniqueness is the key of a row, written with a condition.
+
+mod item;
+mod logins;
+mod sessions;
+mod table;
+mod users;
+
+pub use logins::{Login, Logins, NewLogin, Recalled, UnionIdConflict};
+pub use sessions::{Session, SessionHash, SessionToken, Sessions};
+pub use table::Table;
+pub use users::{User, UserId, Users};
+
+/// Why the table gave no answer. A condition that does not hold is an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Throttled, in conflict with others, or not reached, until the deadline.
+    #[error("the table was busy until the deadline ({0})")]
+    Busy(String),
+    /// A row that this code cannot have written.
+    #[error("a row has no valid attribute {0}")]
+    Corrupt(&'static str),
+    /// DynamoDB refuses the caller or does not know the table.
+    #[error("DynamoDB refused: {0}")]
+    Misconfigured(String),
+    /// DynamoDB refuses the request for what it is.
+    #[error("DynamoDB refused the request: {0}")]
+    Refused(String),
+}

@@ -1,0 +1,304 @@
+//! WeChat's server API: its names, its answers, its errors.
+
+pub mod client;
+pub mod errcode;
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use crate::env::ConfigError;
+use crate::net::HttpError;
+use crate::secret::Secret;
+
+pub use client::WechatClient;
+
+/// The variable that holds the apps.
+pub const WECHAT_APPS: &str = "WECHAT_APPS";
+
+/// The id of an app: `wx` and 16 hexadecimal digits in practice, opaque here.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct AppId(String);
+
+impl AppId {
+    /// An id as WeChat gave it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What kind of account an app is. It decides how its users log in and what its tokens are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppKind {
+    /// A mini program: codes come from `wx.login`.
+    MiniProgram,
+    /// An app of the Open Platform's SDK: OAuth codes.
+    MobileApp,
+    /// An official account: OAuth codes, and the owner of cards.
+    OfficialAccount,
+}
+
+/// One of the apps that this backend serves.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct App {
+    /// The app's id.
+    pub app_id: AppId,
+    /// The app's secret (AppSecret).
+    pub app_secret: Secret,
+    /// The app's kind.
+    pub kind: AppKind,
+}
+
+/// The apps that this backend serves.
+#[derive(Clone, Debug)]
+pub struct Apps(Vec<App>);
+
+impl Apps {
+    /// Reads the value of `WECHAT_APPS`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON array of apps, or an id or secret is empty, or an id is there twice.
+    pub fn parse(json: &Secret) -> Result<Self, ConfigError> {
+        let malformed = |problem: &str| ConfigError::malformed(WECHAT_APPS, problem);
+        let apps: Vec<App> = serde_json::from_str(json.expose()).map_err(|err| {
+            // The error's own text could show a part of the value.
+            let (line, column) = (err.line(), err.column());
+            let expected = r#"expected a JSON array of {"appId","appSecret","kind"}, kind one of mini-program, "#;
+            malformed(&format!("{expected}official-account, mobile-app (line {line}, column {column})"))
+        })?;
+        if apps.is_empty() {
+            return Err(malformed("there is no app in it"));
+        }
+        for (index, app) in apps.iter().enumerate() {
+            if app.app_id.as_str().is_empty() || app.app_secret.expose().is_empty() {
+                return Err(malformed("an appId or appSecret is empty"));
+            }
+            if apps.iter().take(index).any(|other| other.app_id == app.app_id) {
+                return Err(malformed("an appId is there twice"));
+            }
+        }
+        Ok(Self(apps))
+    }
+
+    /// The app with that id.
+    pub fn find(&self, app_id: &str) -> Option<&App> {
+        self.0.iter().find(|app| app.app_id.as_str() == app_id)
+    }
+
+    /// The first mini program: the app of callers that name none.
+    pub fn default_app(&self) -> Option<&App> {
+        self.0.iter().find(|app| app.kind == AppKind::MiniProgram)
+    }
+}
+
+/// A code of `wx.login` (5 minutes, single use) or of OAuth. Only visible ASCII goes to WeChat.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LoginCode(Secret);
+
+impl LoginCode {
+    /// The most characters that a code may have. Real ones have 32.
+    pub const MAX_CHARS: usize = 128;
+
+    /// The code's text.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl TryFrom<String> for LoginCode {
+    type Error = &'static str;
+
+    fn try_from(code: String) -> Result<Self, Self::Error> {
+        let visible = code.bytes().all(|byte| byte.is_ascii_graphic());
+        let valid = visible && (1..=Self::MAX_CHARS).contains(&code.len());
+        valid.then(|| Self(Secret::new(code))).ok_or("not 1 to 128 visible ASCII characters")
+    }
+}
+
+/// A user within one app. Personal data: it cannot be printed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct OpenId(Secret);
+
+/// A user across the apps of one Open Platform account. Personal data: it cannot be printed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct UnionId(Secret);
+
+/// The key of a user's encrypted data: base64 of 16 bytes. Never leaves the server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct SessionKey(Secret);
+
+impl OpenId {
+    /// An openid as WeChat gave it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(Secret::new(id))
+    }
+
+    /// The id's text.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl UnionId {
+    /// A unionid as WeChat gave it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(Secret::new(id))
+    }
+
+    /// The id's text.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl SessionKey {
+    /// A key as WeChat gave it.
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(Secret::new(key))
+    }
+
+    /// The key's base64 text, which is what WeChat's signatures are made with.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+/// Who a login code belongs to.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The app that the code is of.
+    pub app_id: AppId,
+    /// The user within that app.
+    pub openid: OpenId,
+    /// The user across apps, where the app is bound to an Open Platform account.
+    pub unionid: Option<UnionId>,
+}
+
+/// Why WeChat's API gave no good answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WechatError {
+    /// An answer that is not what the documentation promises.
+    #[error("WeChat's answer is unusable: {0}")]
+    Answer(Unusable),
+    /// WeChat refused.
+    #[error("WeChat refused with errcode {}", .0.errcode)]
+    Refused(Refusal),
+    /// No answer.
+    #[error("no answer from WeChat")]
+    Transport(#[source] HttpError),
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// A body of no bytes, which has been seen with status 200.
+    #[error("an empty body")]
+    Empty,
+    /// Not JSON, or a field is missing or of the wrong type.
+    #[error("a body that is not as documented")]
+    Malformed,
+    /// Infrastructure trouble: business errors have status 200.
+    #[error("status {0}")]
+    Status(u16),
+}
+
+/// WeChat's "no": always inside an answer of status 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// WeChat's error code.
+    pub errcode: i64,
+    /// The trace id of the call, which WeChat can look up for 7 days.
+    pub rid: Option<String>,
+    /// The caller's address as WeChat saw it, with errcode 40164.
+    pub seen_ip: Option<IpAddr>,
+}
+
+impl WechatError {
+    /// Whether the same request may be sent again after a pause.
+    ///
+    /// A broken connection leaves open whether a code was used up. A second try is harmless: at worst WeChat answers
+    /// 40163 and the client gets a new code, which it would need anyway. A timeout has taken its time already.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Answer(Unusable::Status(status)) => *status >= 500,
+            Self::Answer(Unusable::Empty | Unusable::Malformed) => false,
+            Self::Refused(refusal) => errcode::class(refusal.errcode) == errcode::Class::Busy,
+            Self::Transport(HttpError::Broken(_) | HttpError::Connect(_)) => true,
+            Self::Transport(HttpError::Timeout | HttpError::TooLong) => false,
+        }
+    }
+
+    /// WeChat's refusal, if it is one.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Answer(_) | Self::Transport(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(json: &str) -> String {
+        Apps::parse(&Secret::new(json)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_first_mini_program_is_the_default() {
+        let apps = Apps::parse(&Secret::new(
+            r#"[{"appId":"wx1","appSecret":"s","kind":"official-account"},
+                {"appId":"wx2","appSecret":"s","kind":"mini-program"},
+                {"appId":"wx3","appSecret":"s","kind":"mini-program"}]"#,
+        ))
+        .unwrap();
+        assert_eq!(apps.default_app().unwrap().app_id.as_str(), "wx2");
+        assert_eq!(apps.find("wx1").unwrap().kind, AppKind::OfficialAccount);
+        assert!(apps.find("wx4").is_none());
+    }
+
+    #[test]
+    fn malformed_apps_are_refused_without_showing_them() {
+        for (json, expected) in [
+            ("[]", "there is no app"),
+            ("{}", "expected a JSON array"),
+            (r#"[{"appId":"a","appSecret":"hunter2","kind":"web"}]"#, "expected a JSON array"),
+            (r#"[{"appId":"a","appSecret":["hunter2"],"kind":"mini-program"}]"#, "expected a JSON array"),
+            (r#"[{"appId":"a","appSecret":"","kind":"mini-program"}]"#, "is empty"),
+            (
+                r#"[{"appId":"a","appSecret":"hunter2","kind":"mini-program"},
+                    {"appId":"a","appSecret":"hunter2","kind":"mini-program"}]"#,
+                "there twice",
+            ),
+        ] {
+            let problem = problem(json);
+            assert!(problem.starts_with("WECHAT_APPS is malformed: "), "{problem}");
+            assert!(problem.contains(expected), "{problem}");
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn only_visible_ascii_is_a_code() {
+        for code in ["", " ", "a b", "a\n", "é", "\u{7f}", &"x".repeat(129)] {
+            assert!(LoginCode::try_from(code.to_owned()).is_err(), "{code:?}");
+        }
+        for code in ["x", "0a1B!~", &"x".repeat(128)] {
+            assert!(LoginCode::try_from(code.to_owned()).is_ok(), "{code:?}");
+        }
+    }
+}

@@ -1,1 +1,14 @@
-//! x
+#![doc = include_str!("../README.md")]
+
+pub mod demo;
+pub mod demo_user;
+mod dynamodb;
+mod environment;
+mod event;
+pub mod functions;
+mod gateway;
+mod invoke;
+pub mod machine;
+pub mod sample;
+mod sandbox;
+mod server;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::deadline::Deadline;
 use shared::random;
-use shared::store::{Login, Logins, NewLogin, Recalled, StoreError};
+use shared::store::{Login, Logins, NewLogin, Recalled, SessionToken, StoreError};
 use shared::wechat::errcode::{CODE_BEEN_USED, INVALID_CODE};
 use shared::wechat::{App, LoginCode, WechatClient, WechatError};
 
@@ -41,7 +41,8 @@ pub(crate) async fn login(
 ) -> Result<Login, LoginError> {
     match wechat.jscode2session(app, code, deadline.leaving(STORE_RESERVE)).await {
         Ok(answer) => {
-            let new = NewLogin { code, identity: &answer.identity, session_key: &answer.session_key };
+            let (identity, session_key) = (&answer.identity, &answer.session_key);
+            let new = NewLogin { code, identity, session_key, token: SessionToken::random() };
             Ok(logins.login(&new, deadline).await?)
         }
         Err(err) => match wait_for_first(&err) {

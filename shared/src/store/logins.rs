@@ -43,6 +43,8 @@ pub struct NewLogin<'a> {
     pub identity: &'a Identity,
     /// The key that came with it.
     pub session_key: &'a SessionKey,
+    /// The token of the session to make.
+    pub token: SessionToken,
 }
 
 /// A user who is logged in.
@@ -144,14 +146,14 @@ impl Logins {
         deadline: Deadline,
     ) -> Result<Result<Login, Vec<bool>>, StoreError> {
         let now = self.clock.timestamp();
-        let (token, created) = (SessionToken::random(), plan.created_user(new.identity));
+        let created = plan.created_user(new.identity);
         let is_new = created.is_some();
         let mut writes = plan.writes(new.identity, now);
         let expires_at = now + self.session_ttl;
         let session =
-            sessions::create(&token.hash(), plan.user(), new.identity, new.session_key, expires_at, &self.sealer);
+            sessions::create(&new.token.hash(), plan.user(), new.identity, new.session_key, expires_at, &self.sealer);
         writes.extend(session);
-        writes.push(self.record_code(new, &token, plan.user(), is_new, now));
+        writes.push(self.record_code(new, plan.user(), is_new, now));
 
         let read = async {
             match created {
@@ -169,19 +171,12 @@ impl Logins {
             Plan::Conflict { other, .. } => Some(UnionIdConflict { other: other.clone() }),
             Plan::Adopt(_) | Plan::Create(_) | Plan::Link(_) | Plan::Return(_) => None,
         };
-        Ok(Ok(Login { token, expires_in_secs: self.session_ttl.as_secs(), user, is_new, conflict }))
+        Ok(Ok(Login { token: new.token.clone(), expires_in_secs: self.session_ttl.as_secs(), user, is_new, conflict }))
     }
 
-    fn record_code(
-        &self,
-        new: &NewLogin<'_>,
-        token: &SessionToken,
-        user: &UserId,
-        is_new: bool,
-        now: Timestamp,
-    ) -> Write {
+    fn record_code(&self, new: &NewLogin<'_>, user: &UserId, is_new: bool, now: Timestamp) -> Write {
         let key = code_key(&new.identity.app_id, new.code);
-        let record = CodeRecord { token: token.expose().to_owned(), user_id: user.as_str().to_owned(), is_new };
+        let record = CodeRecord { token: new.token.expose().to_owned(), user_id: user.as_str().to_owned(), is_new };
         let json = serde_json::json!(record).to_string();
         let sealer = self.sealer.bound_to(new.code.expose().as_bytes());
         let sealed = sealer.seal(json.as_bytes(), &key.context(SEALED));

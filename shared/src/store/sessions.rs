@@ -101,7 +101,8 @@ impl Session {
     }
 }
 
-/// The writes that make a session: its row, and its line in the user's own partition.
+/// The writes that make a session: its row, and its line in the user's own partition. The token is random, so there is
+/// nothing to overwrite.
 pub(super) fn create(
     hash: &SessionHash,
     user: &UserId,
@@ -118,7 +119,7 @@ pub(super) fn create(
         .with_str(OPEN_ID, identity.openid.expose())
         .with_bytes(SESSION_KEY, sealed)
         .expiring(expires_at);
-    [Write::Create(row), Write::Create(Item::new(hash.listed_key(user)).expiring(expires_at))]
+    [Write::Put(row), Write::Put(Item::new(hash.listed_key(user)).expiring(expires_at))]
 }
 
 /// Reads and ends sessions.

@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpRequest;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Credentials, IdentityCache, Region};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
+};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -93,9 +95,20 @@ impl Table {
             .http_client(Connector(Arc::new(http)))
             // Retries and timeouts are those of `Table::call`, which knows the deadline and what a conflict is.
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::disabled());
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(endpoint);
         Self { client: Client::from_conf(config.build()), name }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The SDK's client, for what is no function's business: making the table, looking into it.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Reads a row.

@@ -1,0 +1,54 @@
+//! The demo user, whom the sample events are about. Exists on the local machine only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::deadline::Deadline;
+use shared::env::ConfigError;
+use shared::setup::Setup;
+use shared::store::{Logins, NewLogin, SessionToken, StoreError};
+use shared::wechat::{AppId, Identity, LoginCode, OpenId, SessionKey};
+
+use crate::sandbox::DemoUser;
+
+/// A code that is never used up.
+pub const DEMO_CODE: &str = "demo-code";
+
+/// The token of the demo session.
+pub const DEMO_TOKEN: &str = "demo-token-which-only-a-local-machine-takes";
+
+/// The openid of the demo user, the same at every start, so that a table that is kept has one demo user.
+pub(crate) const DEMO_OPENID: &str = "oDemoUserOfTheLocalMachine_0";
+
+/// Longer than anybody keeps `cargo dev` running.
+const SESSION_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the demo user could not be made.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SeedError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the demo user's code or token has not the form of one")]
+    Malformed,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Logs the demo user in, with the token that the sample events carry.
+pub(crate) async fn seed(setup: &Setup, user: &DemoUser) -> Result<(), SeedError> {
+    let sealer = Arc::new(setup.sealer().await?);
+    let logins = Logins::new(setup.table()?, sealer, setup.clock().clone(), SESSION_TTL);
+    let code = LoginCode::try_from(DEMO_CODE.to_owned()).map_err(|_| SeedError::Malformed)?;
+    let (app_id, openid) = (AppId::new(&user.app_id), OpenId::new(&user.openid));
+    let new = NewLogin {
+        code: &code,
+        identity: &Identity { app_id, openid, unionid: None },
+        session_key: &SessionKey::new(&user.session_key),
+        token: SessionToken::parse(DEMO_TOKEN).ok_or(SeedError::Malformed)?,
+    };
+    logins.login(&new, Deadline::after(WITHIN)).await?;
+    Ok(())
+}

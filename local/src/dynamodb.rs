@@ -1,0 +1,128 @@
+//! The embedded DynamoDB: `dynoxide`, on a thread of its own, because its calls block.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+};
+use dynoxide::Database;
+use shared::store::Table;
+use tokio::sync::oneshot;
+
+use crate::machine::StartError;
+use crate::server;
+
+/// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// A half-sent request holds dynoxide's shutdown for as long as it likes.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// A DynamoDB in this process.
+#[derive(Debug)]
+pub(crate) struct EmbeddedDynamoDb {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    stop_sweeps: mpsc::Sender<()>,
+    server: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+impl EmbeddedDynamoDb {
+    /// In memory, or in a file in `data`.
+    pub(crate) async fn start(ip: IpAddr, port: u16, data: Option<&Path>) -> Result<Self, StartError> {
+        let listener = server::bind(ip, port, "--dynamodb-port").await?.into_std().map_err(StartError::Thread)?;
+        let address = listener.local_addr().map_err(StartError::Thread)?;
+        let database = match data {
+            Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
+            None => Database::memory(),
+        };
+        let database = database.map_err(|err| StartError::Database(err.to_string()))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (stop_sweeps, sweeps_stopped) = mpsc::channel();
+        let sweeper = spawn("dynamodb-ttl", {
+            let database = database.clone();
+            move || sweep(&database, &sweeps_stopped)
+        })?;
+        let server = spawn("dynamodb", move || serve(listener, database, stopped))?;
+        Ok(Self { address, stop, stop_sweeps, server, sweeper })
+    }
+
+    /// Stops, within a time limit.
+    pub(crate) async fn stop(self) {
+        // A side that is gone already has stopped.
+        let _ = self.stop.send(());
+        drop(self.stop_sweeps);
+        let limit = Instant::now() + STOP_WITHIN;
+        while Instant::now() < limit && !(self.server.is_finished() && self.sweeper.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StartError::Thread)
+}
+
+fn serve(listener: std::net::TcpListener, database: Database, stopped: oneshot::Receiver<()>) {
+    let run = || -> io::Result<Result<(), String>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            Ok(dynoxide::server::serve_with_shutdown(listener, database, shutdown).await)
+        })
+    };
+    match run() {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => tracing::error!(error = err, "the embedded DynamoDB failed"),
+        Err(err) => tracing::error!(error = %err, "the embedded DynamoDB did not start"),
+    }
+}
+
+fn sweep(database: &Database, stopped: &mpsc::Receiver<()>) {
+    while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+        if let Err(err) = database.sweep_ttl() {
+            tracing::warn!(error = %err, "expired rows could not be deleted");
+        }
+    }
+}
+
+/// Makes the table if it is not there. On AWS, tables are made by the template.
+pub(crate) async fn ensure_table(table: &Table, make: bool) -> Result<(), StartError> {
+    let (client, name) = (table.client(), table.name());
+    let failed = |code: Option<&str>| StartError::Table {
+        name: name.to_owned(),
+        problem: code.unwrap_or("no answer").to_owned(),
+    };
+    let described = client.describe_table().table_name(name).send().await;
+    match described.as_ref().map_err(|err| err.code()) {
+        Ok(_) => return Ok(()),
+        Err(Some("ResourceNotFoundException")) if make => {}
+        Err(code) => return Err(failed(code)),
+    }
+    let mut create = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let definition = AttributeDefinition::builder().attribute_name(attribute);
+        let definition = definition.attribute_type(ScalarAttributeType::S).build();
+        let element = KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build();
+        let (Ok(definition), Ok(element)) = (definition, element) else { return Err(failed(None)) };
+        create = create.attribute_definitions(definition).key_schema(element);
+    }
+    match create.send().await.as_ref().map_err(|err| err.code()) {
+        Ok(_) | Err(Some("ResourceInUseException")) => {}
+        Err(code) => return Err(failed(code)),
+    }
+    let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
+    let ttl = ttl.map_err(|_| failed(None))?;
+    let enabled = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
+    enabled.map(|_| ()).map_err(|err| failed(err.code()))
+}

@@ -1,0 +1,190 @@
+//! The environment of the functions on the local machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::random;
+
+use crate::functions::Functions;
+
+/// What the functions read; any of it that is set outside wins over what is made here.
+/// The list is that of the contract: nothing else of the caller's environment reaches a function.
+const VARIABLES: [&str; 21] = [
+    "TABLE_NAME",
+    "WECHAT_APPS",
+    "WECHAT_APPS_SECRET_ARN",
+    "WECHATPAY",
+    "WECHATPAY_SECRET_ARN",
+    "SEAL_KEY",
+    "SEAL_KEY_SECRET_ARN",
+    "PAY_NOTIFY_URL",
+    "SESSION_TTL_SECS",
+    "ORDER_TTL_SECS",
+    "MAX_OPEN_ORDERS",
+    "WECHAT_API_URLS",
+    "WECHATPAY_API_URLS",
+    "TOKEN_REFRESHER",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "EGRESS_IP",
+    "SSL_CERT_FILE",
+    "RUST_LOG",
+    "AWS_REGION",
+];
+
+/// They go to the functions only where those talk to something outside.
+const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// An appid in WeChat's form.
+const APP_ID: &str = "wx0123456789abcdef";
+
+/// Where the parts of the machine listen, for those that are embedded.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    pub(crate) dynamodb_url: Option<String>,
+    pub(crate) sandbox_url: Option<String>,
+    pub(crate) gateway_url: String,
+}
+
+/// Builds the environment: what is set outside, and defaults for the rest. `keys` are the generated secrets, kept where
+/// the table is kept.
+pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
+    let mut env = defaults(outside, embedded, keys);
+    for name in VARIABLES {
+        if let Some(value) = outside.get(name) {
+            env.set(name, value);
+        }
+    }
+    let needs_credentials =
+        embedded.dynamodb_url.is_none() || outside.get("AWS_ENDPOINT_URL_SECRETS_MANAGER").is_some();
+    for name in CREDENTIALS.into_iter().filter(|_| needs_credentials) {
+        if let Some(value) = outside.get(name) {
+            env.set(name, value);
+        }
+    }
+    env
+}
+
+fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
+    let mut env = Env::from_iter([
+        ("TABLE_NAME", "wechat-functions"),
+        ("TOKEN_REFRESHER", "token-refresher"),
+        ("AWS_ENDPOINT_URL_LAMBDA", &embedded.gateway_url),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("EGRESS_IP", "127.0.0.1"),
+    ]);
+    if outside.get("WECHAT_APPS_SECRET_ARN").is_none() {
+        let apps = json!([{ "appId": APP_ID, "appSecret": keys.app_secret, "kind": "mini-program" }]);
+        env.set("WECHAT_APPS", apps.to_string());
+    }
+    if outside.get("SEAL_KEY_SECRET_ARN").is_none() {
+        env.set("SEAL_KEY", &keys.seal_key);
+    }
+    if let Some(url) = &embedded.dynamodb_url {
+        env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
+    }
+    if let Some(url) = &embedded.sandbox_url {
+        env.set("WECHAT_API_URLS", url);
+    }
+    env
+}
+
+/// Secrets that are made here when none are given.
+pub(crate) struct Keys {
+    app_secret: String,
+    seal_key: String,
+}
+
+impl Keys {
+    pub(crate) fn random() -> Self {
+        let app_secret = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+        Self { app_secret, seal_key: random::base64url::<32>() }
+    }
+
+    /// The keys that go with the table in `data`: what they sealed has to open at the next start.
+    pub(crate) fn kept_in(data: &Path) -> io::Result<Self> {
+        let path = data.join("keys.json");
+        let keys: Option<BTreeMap<String, String>> = match fs::read(&path) {
+            Ok(json) => Some(serde_json::from_slice(&json)?),
+            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+            Err(err) => return Err(err),
+        };
+        if let Some(keys) = keys {
+            let key = |name: &str| keys.get(name).cloned().ok_or_else(|| io::Error::other(format!("no {name}")));
+            return Ok(Self { app_secret: key("appSecret")?, seal_key: key("sealKey")? });
+        }
+        let keys = Self::random();
+        write_private(&path, &json!({ "appSecret": keys.app_secret, "sealKey": keys.seal_key }))?;
+        Ok(keys)
+    }
+}
+
+/// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function.
+pub(crate) fn write_env_vars(path: &Path, env: &Env) -> io::Result<()> {
+    let names = VARIABLES.into_iter().chain(CREDENTIALS);
+    let variables: BTreeMap<_, _> = names.filter_map(|name| Some((name, env.get(name)?))).collect();
+    let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    write_private(path, &json!(functions))
+}
+
+/// `user-info` -> `UserInfoFunction`.
+fn logical_id(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    });
+    words.chain(["Function".to_owned()]).collect()
+}
+
+/// Only the owner may read it, from the first byte on.
+fn write_private(path: &Path, json: &Value) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{json:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_functions_logical_id_is_its_name_in_pascal_case() {
+        assert_eq!(logical_id("login"), "LoginFunction");
+        assert_eq!(logical_id("user-info"), "UserInfoFunction");
+    }
+
+    #[test]
+    fn what_is_set_outside_wins_and_nothing_else_comes_in() {
+        let outside = Env::from_iter([
+            ("WECHAT_APPS_SECRET_ARN", "arn:x"),
+            ("TABLE_NAME", "mine"),
+            ("AWS_ACCESS_KEY_ID", "AKIA"),
+            ("HOME", "/root"),
+        ]);
+        let embedded = Embedded {
+            dynamodb_url: Some("http://127.0.0.1:8000".to_owned()),
+            sandbox_url: None,
+            gateway_url: "http://127.0.0.1:9000".to_owned(),
+        };
+        let env = build(&outside, &embedded, &Keys::random());
+        assert_eq!(env.get("TABLE_NAME"), Some("mine"));
+        assert_eq!(env.get("WECHAT_APPS"), None);
+        assert_eq!(env.get("HOME"), None);
+        assert_eq!(env.get("WECHAT_API_URLS"), None);
+        assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The whole local machine: DynamoDB, the WeChat sandbox, the functions and the gateway, in one process.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use shared::clock::Clock;
+use shared::env::{ConfigError, Env};
+use shared::setup::Setup;
+
+use crate::demo_user::{self, SeedError};
+use crate::dynamodb::{self, EmbeddedDynamoDb};
+use crate::environment::{self, Embedded, Keys};
+use crate::functions::Functions;
+use crate::gateway::Gateway;
+use crate::sandbox::Sandbox;
+pub use crate::server::BindError;
+use crate::server::{self, Server};
+
+/// How the machine is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address to listen on.
+    pub bind: IpAddr,
+    /// The gateway's port; 0 is any free one, here and below.
+    pub port: u16,
+    /// The sandbox's port.
+    pub sandbox_port: u16,
+    /// DynamoDB's port.
+    pub dynamodb_port: u16,
+    /// Where the table is kept; in memory if nowhere.
+    pub data: Option<PathBuf>,
+    /// The environment outside: what is set there wins.
+    pub env: Env,
+    /// The clock of the functions and the sandbox.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    /// Free ports of the loopback address, nothing set, nothing kept.
+    fn default() -> Self {
+        Self {
+            bind: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            sandbox_port: 0,
+            dynamodb_port: 0,
+            data: None,
+            env: Env::default(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// A machine that runs.
+#[derive(Debug)]
+pub struct Machine {
+    /// The functions, to start instances of.
+    pub functions: Functions,
+    env: Env,
+    gateway_url: String,
+    servers: Vec<Server>,
+    dynamodb: Option<EmbeddedDynamoDb>,
+}
+
+/// Why the machine did not start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the embedded DynamoDB cannot open its data: {0}")]
+    Database(String),
+    #[error("{} cannot be used: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("the demo user cannot be made")]
+    Seed(#[from] SeedError),
+    #[error("the table {name} cannot be used: {problem}")]
+    Table { name: String, problem: String },
+    #[error("a thread did not start")]
+    Thread(#[source] io::Error),
+}
+
+impl Machine {
+    /// Starts everything that is not given from outside, and one instance of each function.
+    ///
+    /// # Errors
+    ///
+    /// If a port is in use, or the environment outside is not complete and correct.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { bind, clock, env: outside, .. } = &options;
+        let keys = keys(&options)?;
+        let gateway = server::bind(*bind, options.port, "--port").await?;
+        let sandbox = match outside.get("WECHAT_API_URLS") {
+            Some(_) => None,
+            None => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
+        };
+        let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
+            Some(_) => None,
+            None => Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, options.data.as_deref()).await?),
+        };
+        let embedded = Embedded {
+            dynamodb_url: dynamodb.as_ref().map(|dynamodb| url(dynamodb.address)),
+            sandbox_url: sandbox
+                .as_ref()
+                .map(|listener| listener.local_addr().map(url))
+                .transpose()
+                .map_err(StartError::Thread)?,
+            gateway_url: url(gateway.local_addr().map_err(StartError::Thread)?),
+        };
+        let env = environment::build(outside, &embedded, &keys);
+        let setup = Setup::new(env.clone(), clock.clone())?;
+        dynamodb::ensure_table(&setup.table()?, !is_aws(&env)).await?;
+
+        let mut servers = Vec::new();
+        if let Some(listener) = sandbox {
+            let sandbox = Sandbox::new(&setup.apps().await?, clock);
+            if let (Some(_), Some(user)) = (&dynamodb, sandbox.demo_user()) {
+                demo_user::seed(&setup, &user).await?;
+            }
+            servers.push(Server::start(listener, sandbox.router()));
+        }
+        let functions = Functions::new(&env, clock);
+        for function in functions.iter() {
+            function.warm_up().await?;
+        }
+        let routes = Gateway { functions: functions.clone(), clock: clock.clone() }.router();
+        servers.push(Server::start(gateway, routes));
+        Ok(Self { functions, env, gateway_url: embedded.gateway_url, servers, dynamodb })
+    }
+
+    /// The environment of the functions.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// Where the functions are called.
+    pub fn gateway_url(&self) -> &str {
+        &self.gateway_url
+    }
+
+    /// Where WeChat is: the sandbox, or what is given from outside.
+    pub fn wechat_url(&self) -> &str {
+        self.env.list("WECHAT_API_URLS").first().copied().unwrap_or_default()
+    }
+
+    /// Where DynamoDB is: the embedded one, or what is given from outside.
+    pub fn dynamodb_url(&self) -> &str {
+        self.env.get("AWS_ENDPOINT_URL_DYNAMODB").unwrap_or_default()
+    }
+
+    /// Writes the environment of the functions for `sam local invoke --env-vars`. Only the owner may read the file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_env_vars(&self, path: PathBuf) -> Result<(), StartError> {
+        environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
+    }
+
+    /// Stops everything, within a few seconds.
+    pub async fn stop(self) {
+        for server in self.servers {
+            server.stop().await;
+        }
+        if let Some(dynamodb) = self.dynamodb {
+            dynamodb.stop().await;
+        }
+    }
+}
+
+fn keys(options: &Options) -> Result<Keys, StartError> {
+    let Some(data) = &options.data else { return Ok(Keys::random()) };
+    let keys = std::fs::create_dir_all(data).and_then(|()| Keys::kept_in(data));
+    keys.map_err(|source| StartError::File { path: data.clone(), source })
+}
+
+/// Where a part that listens on `address` is reached from this machine.
+fn url(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
+}
+
+/// On AWS nobody expects a program on a laptop to make a table.
+fn is_aws(env: &Env) -> bool {
+    let endpoint = env.get("AWS_ENDPOINT_URL_DYNAMODB").and_then(|url| reqwest::Url::parse(url).ok());
+    let host = endpoint.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") || host.ends_with(".api.aws")
+}

@@ -1,0 +1,150 @@
+//! `cargo dev`, `cargo demo`, and what else a developer needs on a laptop.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "there is a person in front of it")]
+
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use local::functions::Functions;
+use local::machine::{Machine, Options};
+use local::{demo, sample};
+use shared::clock::Clock;
+use shared::env::{ConfigError, Env};
+use shared::log;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// The local machine: every function, an embedded DynamoDB and a WeChat sandbox.
+#[derive(Parser)]
+#[command(name = "local")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Walk the whole journey of a user on free ports, and print each exchange.
+    Demo,
+    /// Run everything until Ctrl-C.
+    Dev(Dev),
+    /// Print a sample event, with what ages made fresh.
+    Event {
+        /// The function, such as `login`.
+        function: String,
+        /// The case: the name of a file in `events/<function>/`, without `.json`.
+        case: String,
+    },
+}
+
+#[derive(Args)]
+struct Dev {
+    /// The port of the functions.
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// The port of the WeChat sandbox.
+    #[arg(long, default_value_t = 9001)]
+    sandbox_port: u16,
+    /// The port of the embedded DynamoDB.
+    #[arg(long, default_value_t = 8000)]
+    dynamodb_port: u16,
+    /// The address to listen on. Anything but loopback lets others in: nothing here checks who they are.
+    #[arg(long, default_value = "127.0.0.1")]
+    bind: IpAddr,
+    /// Keep the table, and the keys that go with it, in this directory.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Run no timers.
+    #[arg(long)]
+    no_schedule: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse_from(arguments()).command {
+        Command::Demo => run_demo().await,
+        Command::Dev(dev) => run_dev(dev).await,
+        Command::Event { function, case } => print_event(&function, &case),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            let chain = std::iter::successors(Some(err.as_ref() as &dyn Error), |&err| err.source());
+            eprintln!("error: {}", chain.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `cargo dev -- --port 1` arrives here as `dev -- --port 1`: the alias ends with `-- dev`.
+fn arguments() -> impl Iterator<Item = String> {
+    std::env::args().enumerate().filter(|(at, argument)| *at != 2 || argument != "--").map(|(_, argument)| argument)
+}
+
+async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
+    let env = Env::process();
+    log_for_people(&env)?;
+    if !dev.bind.is_loopback() {
+        eprintln!("warning: {} can be reached from outside, and nothing here checks who calls", dev.bind);
+    }
+    let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
+    let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
+    let machine = Machine::start(Options { bind, port, sandbox_port, dynamodb_port, data, env, clock }).await?;
+    let env_file = root().join("target/dev/env.json");
+    machine.write_env_vars(env_file)?;
+    // Nothing is on a schedule yet; the option is there for scripts that must work later too.
+    let _ = dev.no_schedule;
+    println!(
+        "ready: functions {}  wechat {}  dynamodb {}",
+        machine.gateway_url(),
+        machine.wechat_url(),
+        machine.dynamodb_url()
+    );
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    machine.stop().await;
+    Ok(())
+}
+
+async fn run_demo() -> Result<(), Box<dyn Error>> {
+    let mut env = Env::default();
+    env.set("RUST_LOG", Env::process().get("RUST_LOG").unwrap_or("error"));
+    log_for_people(&env)?;
+    let machine = Machine::start(Options { env, ..Options::default() }).await?;
+    let outcome = demo::run(&machine, |text| println!("{text}")).await;
+    machine.stop().await;
+    Ok(outcome?)
+}
+
+fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
+    let event = sample::fresh(&root(), function, case, Clock::system().now())?;
+    println!("{event:#}");
+    Ok(())
+}
+
+/// The root of the project: `cargo run` tells where the package is.
+fn root() -> PathBuf {
+    let package = Env::process().get("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    package.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Lines for a person. What may be seen is what may be seen on Lambda, without the embedded DynamoDB's warnings: it has
+/// one for every condition that does not hold.
+fn log_for_people(env: &Env) -> Result<(), ConfigError> {
+    let own: Vec<&str> = Functions::names().chain(["local"]).collect();
+    let filter = log::log_filter(env, &own)?;
+    let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    let lines = lines.with_filter(filter_fn(move |event| filter(event) && !event.target().starts_with("dynoxide")));
+    // It fails only if there is a subscriber, and then lines are written by that one.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines));
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Sample events: the files of `events/`, with what ages made fresh.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use crate::event::{epoch_millis, log_time};
+use crate::functions::request_id;
+
+/// Why there is no such event.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum SampleError {
+    #[error("{} is not a JSON object", path.display())]
+    Malformed { path: PathBuf },
+    #[error("there is no event {case} of {function}; there are: {}", known.join(", "))]
+    Unknown { function: String, case: String, known: Vec<String> },
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+/// The event `events/<function>/<case>.json` below `root`, as if it came in `now`.
+///
+/// # Errors
+///
+/// If there is none, or it is not a JSON object.
+pub fn fresh(root: &Path, function: &str, case: &str, now: SystemTime) -> Result<Value, SampleError> {
+    let mut event = read(root, function, case)?;
+    if let Some(context) = event.get_mut("requestContext").and_then(Value::as_object_mut) {
+        context.insert("requestId".to_owned(), request_id().into());
+        context.insert("time".to_owned(), log_time(now).into());
+        context.insert("timeEpoch".to_owned(), epoch_millis(now).into());
+    }
+    Ok(event)
+}
+
+/// The event as it is in the file.
+///
+/// # Errors
+///
+/// If there is none, or it is not a JSON object.
+pub fn read(root: &Path, function: &str, case: &str) -> Result<Value, SampleError> {
+    let path = root.join("events").join(function).join(format!("{case}.json"));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            let (function, case, known) = (function.to_owned(), case.to_owned(), cases(root, function));
+            return Err(SampleError::Unknown { function, case, known });
+        }
+        Err(source) => return Err(SampleError::Unreadable { path, source }),
+    };
+    let event: Value = serde_json::from_str(&text).map_err(|_| SampleError::Malformed { path: path.clone() })?;
+    if event.is_object() { Ok(event) } else { Err(SampleError::Malformed { path }) }
+}
+
+/// The names of a function's events, sorted.
+pub fn cases(root: &Path, function: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root.join("events").join(function)).into_iter().flatten().flatten();
+    let name = |path: PathBuf| Some(path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned());
+    let mut cases: Vec<_> = entries.filter_map(|entry| name(entry.path())).collect();
+    cases.sort();
+    cases
+}

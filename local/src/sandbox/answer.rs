@@ -1,0 +1,92 @@
+//! Answers in WeChat's ways.
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use shared::random;
+
+use crate::server::DropConnection;
+
+/// What the sandbox sends back.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// Status 200 and JSON as `text/plain`, which is how WeChat sends it, errors included.
+    Json { body: Value, rid: Option<String> },
+    /// Status 200 and nothing.
+    Empty,
+    /// The connection ends without an answer.
+    Drop,
+    /// Trouble of the infrastructure in front of WeChat.
+    Status(StatusCode),
+}
+
+impl Answer {
+    pub(crate) fn ok(body: Value) -> Self {
+        Self::Json { body, rid: None }
+    }
+
+    /// A refusal. WeChat adds a trace id to every text.
+    pub(crate) fn refusal(errcode: i64, text: &str) -> Self {
+        let rid = rid();
+        let body = json!({ "errcode": errcode, "errmsg": format!("{text}, rid: {rid}") });
+        Self::Json { body, rid: Some(rid) }
+    }
+
+    /// The answer that a handler left in the extensions of its response, if it is one of WeChat's API.
+    pub(crate) fn take(mut response: Response) -> Self {
+        let status = response.status();
+        response.extensions_mut().remove().unwrap_or(Self::Status(status))
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Json { .. } | Self::Empty => 200,
+            Self::Drop => 0,
+            Self::Status(status) => status.as_u16(),
+        }
+    }
+
+    pub(crate) fn errcode(&self) -> Option<i64> {
+        match self {
+            Self::Json { body, .. } => body.get("errcode")?.as_i64(),
+            Self::Empty | Self::Drop | Self::Status(_) => None,
+        }
+    }
+
+    pub(crate) fn rid(&self) -> Option<&str> {
+        match self {
+            Self::Json { rid, .. } => rid.as_deref(),
+            Self::Empty | Self::Drop | Self::Status(_) => None,
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let text = |body: String| {
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+            response
+        };
+        let mut response = match &self {
+            Self::Json { body, .. } => text(body.to_string()),
+            Self::Empty => text(String::new()),
+            Self::Status(status) => status.into_response(),
+            Self::Drop => {
+                let mut response = Response::new(Body::empty());
+                response.extensions_mut().insert(DropConnection);
+                response
+            }
+        };
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A trace id in WeChat's form: `652d44d0-1d0af18b-5b069232`.
+fn rid() -> String {
+    let part = || format!("{:08x}", u32::from_be_bytes(random::bytes()));
+    [part(), part(), part()].join("-")
+}

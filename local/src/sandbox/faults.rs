@@ -1,0 +1,104 @@
+//! Faults on request: the next calls of a path go wrong in a chosen way.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::answer::Answer;
+
+/// What goes wrong, where, and how often.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Fault {
+    /// The path of WeChat's API.
+    path: String,
+    /// For how many calls.
+    #[serde(default = "once")]
+    times: u32,
+    /// Answers with this errcode; nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    /// Answers with this status; nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Waits before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<u64>,
+    /// Ends the connection before the work is done, or after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drop: Option<When>,
+    /// Does the work, and answers with an empty body.
+    #[serde(default)]
+    empty_body: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum When {
+    After,
+    Before,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Whether the work is to be done.
+pub(crate) enum Work {
+    Do,
+    Skip(Answer),
+}
+
+impl Fault {
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        self.latency_ms.map(Duration::from_millis)
+    }
+
+    pub(crate) fn before_work(&self) -> Work {
+        let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
+        match (self.drop, status, self.errcode) {
+            (Some(When::Before), _, _) => Work::Skip(Answer::Drop),
+            (_, Some(status), _) => Work::Skip(Answer::Status(status)),
+            (_, None, Some(errcode)) => Work::Skip(Answer::refusal(errcode, "injected")),
+            (_, None, None) => Work::Do,
+        }
+    }
+
+    pub(crate) fn after_work(&self, answer: Answer) -> Answer {
+        match (self.drop, self.empty_body) {
+            (Some(When::After), _) => Answer::Drop,
+            (_, true) => Answer::Empty,
+            _ => answer,
+        }
+    }
+}
+
+/// The faults to come.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn all(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// The fault of the next call of a path; one without any fault if there is none.
+    pub(crate) fn next(&mut self, path: &str) -> Fault {
+        let Some(fault) = self.0.iter_mut().find(|fault| fault.path == path && fault.times > 0) else {
+            return Fault::default();
+        };
+        fault.times -= 1;
+        let next = fault.clone();
+        self.0.retain(|fault| fault.times > 0);
+        next
+    }
+}

@@ -20,6 +20,13 @@ pub const DEMO_TOKEN: &str = "demo-token-which-only-a-local-machine-takes";
 /// The openid of the demo user, the same at every start, so that a table that is kept has one demo user.
 pub(crate) const DEMO_OPENID: &str = "oDemoUserOfTheLocalMachine_0";
 
+/// The sessions of the sample events: the demo user's, and one of somebody else for each event that ends sessions.
+const SESSIONS: [(&str, &str); 3] = [
+    (DEMO_TOKEN, DEMO_OPENID),
+    ("demo-token-for-one-logout-of-a-sample-event", "oDemoUserOfTheLocalMachine_1"),
+    ("demo-token-for-one-logout-of-all-my-devices", "oDemoUserOfTheLocalMachine_2"),
+];
+
 /// Longer than anybody keeps `cargo dev` running.
 const SESSION_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -37,18 +44,20 @@ pub enum SeedError {
     Store(#[from] StoreError),
 }
 
-/// Logs the demo user in, with the token that the sample events carry.
+/// Logs the demo users in, with the tokens that the sample events carry.
 pub(crate) async fn seed(setup: &Setup, user: &DemoUser) -> Result<(), SeedError> {
     let sealer = Arc::new(setup.sealer().await?);
     let logins = Logins::new(setup.table()?, sealer, setup.clock().clone(), SESSION_TTL);
-    let code = LoginCode::try_from(DEMO_CODE.to_owned()).map_err(|_| SeedError::Malformed)?;
-    let (app_id, openid) = (AppId::new(&user.app_id), OpenId::new(&user.openid));
-    let new = NewLogin {
-        code: &code,
-        identity: &Identity { app_id, openid, unionid: None },
-        session_key: &SessionKey::new(&user.session_key),
-        token: SessionToken::parse(DEMO_TOKEN).ok_or(SeedError::Malformed)?,
-    };
-    logins.login(&new, Deadline::after(WITHIN)).await?;
+    for (token, openid) in SESSIONS {
+        let code = LoginCode::try_from(token.to_owned()).map_err(|_| SeedError::Malformed)?;
+        let (app_id, openid) = (AppId::new(&user.app_id), OpenId::new(openid));
+        let new = NewLogin {
+            code: &code,
+            identity: &Identity { app_id, openid, unionid: None },
+            session_key: &SessionKey::new(&user.session_key),
+            token: SessionToken::parse(token).ok_or(SeedError::Malformed)?,
+        };
+        logins.login(&new, Deadline::after(WITHIN)).await?;
+    }
     Ok(())
 }

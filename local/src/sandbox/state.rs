@@ -114,7 +114,6 @@ enum Window {
 #[derive(Debug)]
 pub(crate) struct DemoUser {
     pub(crate) app_id: String,
-    pub(crate) openid: String,
     pub(crate) session_key: String,
 }
 
@@ -156,8 +155,8 @@ impl State {
 
     pub(crate) fn demo_user(&mut self) -> Option<DemoUser> {
         let app_id = self.default_app()?;
-        let (openid, session_key) = self.log_in(DEMO, &app_id).ok()?;
-        Some(DemoUser { app_id, openid, session_key })
+        let (_, session_key) = self.log_in(DEMO, &app_id).ok()?;
+        Some(DemoUser { app_id, session_key })
     }
 
     /// A new person; the name is the next free one.

@@ -161,11 +161,12 @@ impl Logins {
                 None => self.users.find(plan.user(), deadline).await,
             }
         };
-        let (transaction, user) = tokio::try_join!(self.table.transact(writes, deadline), read)?;
-        if let Transaction::ConditionFailed(failed) = transaction {
+        // A write under way is never abandoned, whatever becomes of the read.
+        let (transaction, user) = tokio::join!(self.table.transact(writes, deadline), read);
+        if let Transaction::ConditionFailed(failed) = transaction? {
             return Ok(Err(failed));
         }
-        let mut user = user.ok_or(StoreError::Corrupt(attr::USER_ID))?;
+        let mut user = user?.ok_or(StoreError::Corrupt(attr::USER_ID))?;
         user.has_unionid |= matches!(plan, Plan::Link(_));
         let conflict = match plan {
             Plan::Conflict { other, .. } => Some(UnionIdConflict { other: other.clone() }),

@@ -1,0 +1,100 @@
+//! The local machine itself.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use local::demo;
+use local::machine::{Machine, Options};
+use serde_json::{Value, json};
+use shared::env::Env;
+use tests::http::Client;
+use tests::world::World;
+
+#[tokio::test]
+async fn the_demo_walks_the_whole_journey() {
+    let world = World::start().await;
+    let mut exchanges = Vec::new();
+    demo::run(&world.machine, |text| exchanges.push(text.to_owned())).await.unwrap();
+    assert_eq!(exchanges.len(), 9, "{exchanges:#?}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (options, option) in [
+        (Options { port, ..Options::default() }, "--port"),
+        (Options { sandbox_port: port, ..Options::default() }, "--sandbox-port"),
+        (Options { dynamodb_port: port, ..Options::default() }, "--dynamodb-port"),
+    ] {
+        let err = Machine::start(options).await.unwrap_err();
+        let expected = format!("port {port} is in use: stop what uses it, or choose another one with {option}");
+        assert_eq!(err.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_misconfigured_function_is_found_out_at_start() {
+    let env = Env::from_iter([("SESSION_TTL_SECS", "soon")]);
+    let err = Machine::start(Options { env, ..Options::default() }).await.unwrap_err();
+    assert!(err.to_string().starts_with("SESSION_TTL_SECS is malformed"), "{err}");
+}
+
+#[tokio::test]
+async fn what_is_kept_is_there_after_a_restart() {
+    let directory = std::env::temp_dir().join(format!("wechat-functions-{}", shared::random::base64url::<12>()));
+    let options = Options { data: Some(directory.clone()), ..Options::default() };
+    let client = Client::default();
+    let user = async |machine: &Machine, body: Value, function: &str, token: &str| {
+        let url = format!("{}/{function}", machine.gateway_url());
+        let authorization = format!("Bearer {token}");
+        client.post(&url, &[("authorization", &authorization)], &body).await.json
+    };
+    let machine = Machine::start(options.clone()).await.unwrap();
+    let login = user(&machine, json!({ "code": "demo-code" }), "login", "none").await;
+    machine.stop().await;
+
+    let machine = Machine::start(options).await.unwrap();
+    let read = user(&machine, json!({}), "user-info", login["token"].as_str().unwrap()).await;
+    assert_eq!(read["user"]["id"], login["user"]["id"]);
+    machine.stop().await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else() {
+    let world = World::start().await;
+    let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
+    let path = std::env::temp_dir().join(name);
+    world.machine.write_env_vars(path.clone()).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let env: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    for function in ["LoginFunction", "LogoutFunction", "UserInfoFunction"] {
+        assert_eq!(env[function]["WECHAT_API_URLS"], world.machine.wechat_url(), "{function}");
+        assert_eq!(env[function]["AWS_ENDPOINT_URL_DYNAMODB"], world.machine.dynamodb_url(), "{function}");
+        assert!(env[function]["SEAL_KEY"].as_str().unwrap().len() >= 43, "{function}");
+    }
+}
+
+#[tokio::test]
+async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() {
+    let world = World::start().await;
+    let person = world.person(Value::Null).await;
+    let apps: Value = serde_json::from_str(world.machine.env().get("WECHAT_APPS").unwrap()).unwrap();
+    let key = async || {
+        let code = world.code(&person).await;
+        let (id, secret) = (apps[0]["appId"].as_str().unwrap(), apps[0]["appSecret"].as_str().unwrap());
+        let query = format!("appid={id}&secret={secret}&js_code={code}&grant_type=authorization_code");
+        let url = format!("{}/sns/jscode2session?{query}", world.machine.wechat_url());
+        let reply = Client::default().send("GET", &url, &[], Vec::new()).await;
+        assert_eq!(reply.header("content-type"), "text/plain");
+        reply.json["session_key"].as_str().unwrap().to_owned()
+    };
+    let first = key().await;
+    assert_eq!(key().await, first);
+    world.sandbox("POST", &format!("/users/{person}/session-key"), Value::Null).await;
+    let second = key().await;
+    assert_ne!(second, first);
+    world.advance(std::time::Duration::from_secs(301));
+    assert_ne!(key().await, second);
+}

@@ -1,0 +1,14 @@
+//! Events in, status and body out; and the whole machine over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod configuration;
+mod events;
+mod freeze;
+mod gateway;
+mod identities;
+mod login;
+mod machine;
+mod secrecy;
+mod sessions;
+mod store_faults;
+mod wechat_faults;

@@ -1,0 +1,191 @@
+//! WeChat's odd answers, and none at all.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::logs;
+use tests::upstream::{After, Upstream};
+use tests::world::{World, event_with_body, reply};
+
+async fn fresh_code(world: &World) -> String {
+    world.code(&world.person(Value::Null).await).await
+}
+
+#[tokio::test]
+async fn every_errcode_has_its_answer_and_is_in_the_log_with_its_trace_id() {
+    let world = World::start().await;
+    for (errcode, status, code, retry_after) in [
+        (40029, 400, "login_code_invalid", ""),
+        (40226, 403, "user_blocked", ""),
+        (45011, 429, "rate_limited", "60"),
+        (45009, 429, "rate_limited", "3600"),
+        (40013, 500, "misconfigured", ""),
+        (40125, 500, "misconfigured", ""),
+        (41002, 500, "misconfigured", ""),
+        (41004, 500, "misconfigured", ""),
+        (40002, 500, "internal", ""),
+        (41008, 500, "internal", ""),
+        (99999, 503, "wechat_unavailable", "2"),
+    ] {
+        world.fault(json!({ "errcode": errcode })).await;
+        let reply = world.login(&fresh_code(&world).await).await;
+        assert_eq!((reply.status, reply.code()), (status, code), "{errcode}");
+        assert_eq!(reply.header("retry-after"), retry_after, "{errcode}");
+        let message = reply.json["message"].as_str().unwrap();
+        assert!(!message.contains("injected") && !message.contains("rid"), "{message}");
+
+        let lines = logs::of_request(reply.json["requestId"].as_str().unwrap());
+        let line = lines.iter().find(|line| line["message"] == "request").unwrap();
+        assert_eq!(
+            (&line["errcode"], &line["code"], &line["function"]),
+            (&json!(errcode), &json!(code), &json!("login"))
+        );
+        assert_eq!(line["rid"].as_str().unwrap().len(), 26, "{line}");
+        assert!(line["durationMs"].is_u64());
+        let fault = lines.iter().any(|line| line.get("Fault").is_some());
+        assert_eq!(fault, status >= 500, "{errcode}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_wechat_is_asked_again() {
+    let world = World::start().await;
+    for fault in [json!({ "errcode": -1, "times": 2 }), json!({ "status": 502, "times": 2 })] {
+        let before = world.wechat_calls().await;
+        world.fault(fault).await;
+        assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
+        assert_eq!(world.wechat_calls().await - before, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_wechat_that_stays_busy_is_given_up_after_three_tries() {
+    let world = World::start().await;
+    for fault in [json!({ "errcode": -1, "times": 9 }), json!({ "status": 504, "times": 9 })] {
+        world.sandbox("DELETE", "/faults", Value::Null).await;
+        let before = world.wechat_calls().await;
+        world.fault(fault).await;
+        let reply = world.login(&fresh_code(&world).await).await;
+        assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
+        assert_eq!(world.wechat_calls().await - before, 3);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_is_no_session() {
+    let world = World::start().await;
+    world.fault(json!({ "emptyBody": true })).await;
+    let reply = world.login(&fresh_code(&world).await).await;
+    assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"));
+}
+
+#[tokio::test]
+async fn a_connection_that_drops_before_the_work_costs_a_second_try() {
+    let world = World::start().await;
+    world.fault(json!({ "drop": "before" })).await;
+    assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
+    assert_eq!(world.wechat_calls().await, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_drops_after_the_work_costs_the_code() {
+    let world = World::start().await;
+    world.fault(json!({ "drop": "after" })).await;
+    let person = world.person(Value::Null).await;
+    let reply = world.login(&world.code(&person).await).await;
+    assert_eq!((reply.status, reply.code()), (400, "login_code_invalid"));
+    assert_eq!(world.login(&world.code(&person).await).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_wechat_that_hangs_is_given_up_before_lambda_gives_up_the_function() {
+    let world = World::start().await;
+    world.fault(json!({ "latencyMs": 60_000 })).await;
+    let event = event_with_body("login", "valid", &json!({ "code": fresh_code(&world).await }));
+    let instance = world.instance("login").await;
+    let result = instance.invoke_within(event, world.now(), Duration::from_secs(2)).await;
+    let reply = reply(&result.expect("the function answers before its timeout"));
+    assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
+}
+
+#[tokio::test]
+async fn quotas_and_blocked_users_are_passed_on() {
+    let world = World::start().await;
+    world.sandbox("PUT", "/quotas", json!({ "path": "/sns/jscode2session", "perMinute": 1 })).await;
+    assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
+    let minute = world.login(&fresh_code(&world).await).await;
+    assert_eq!((minute.code(), minute.header("retry-after")), ("rate_limited", "60"));
+    world.sandbox("PUT", "/quotas", json!({ "path": "/sns/jscode2session", "perDay": 0 })).await;
+    let day = world.login(&fresh_code(&world).await).await;
+    assert_eq!((day.code(), day.header("retry-after")), ("rate_limited", "3600"));
+    world.sandbox("PUT", "/quotas", json!({ "path": "/sns/jscode2session" })).await;
+
+    let person = world.person(Value::Null).await;
+    world.sandbox("PUT", &format!("/users/{person}"), json!({ "blocked": true })).await;
+    let blocked = world.login(&world.code(&person).await).await;
+    assert_eq!((blocked.status, blocked.code()), (403, "user_blocked"));
+}
+
+#[tokio::test]
+async fn an_address_outside_the_whitelist_is_named_in_the_log_and_not_to_the_client() {
+    let world = World::start_with([("EGRESS_IP", "203.0.113.9, 203.0.113.10")]).await;
+    let app_id = "wx0123456789abcdef";
+    world.sandbox("PUT", "/whitelist", json!({ "appId": app_id, "ips": ["203.0.113.9"] })).await;
+    let reply = world.login(&fresh_code(&world).await).await;
+    assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
+    assert_eq!(reply.json["message"], "this backend is not set up correctly");
+
+    let lines = logs::of_request(reply.json["requestId"].as_str().unwrap());
+    let line = lines.iter().find(|line| line.get("seenIp").is_some()).unwrap();
+    assert_eq!((&line["appId"], &line["seenIp"]), (&json!(app_id), &json!("127.0.0.1")));
+    assert_eq!(line["egressIp"], "203.0.113.9,203.0.113.10");
+    assert!(lines.iter().any(|line| line["IpNotInWhitelist"] == 1));
+
+    world.sandbox("PUT", "/whitelist", json!({ "appId": app_id, "ips": null })).await;
+    assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_sandbox_refuses_a_wrong_secret_as_wechat_does() {
+    let right = World::start().await;
+    let apps = json!([{ "appId": "wx0123456789abcdef", "appSecret": "wrong", "kind": "mini-program" }]);
+    let url = right.machine.wechat_url();
+    let world = World::start_with([("WECHAT_APPS", &apps.to_string()), ("WECHAT_API_URLS", url)]).await;
+    let reply = world.login("demo-code").await;
+    assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
+    let calls = right.sandbox("GET", "/calls", Value::Null).await;
+    assert_eq!(calls["calls"][0]["errcode"], 40125);
+}
+
+#[tokio::test]
+async fn another_server_can_be_wechat() {
+    let body = r#"{"openid":"oSomebody","session_key":"tiihtNczf5v6AKRyjwEUhQ==","unionid":"","expires_in":7200}"#;
+    let other = Upstream::start(body, After::Stay).await;
+    let apps = json!([{ "appId": "wxother", "appSecret": "s", "kind": "mini-program" }]);
+    let world = World::start_with([("WECHAT_APPS", &apps.to_string()), ("WECHAT_API_URLS", &other.url)]).await;
+    let reply = world.login("any-code").await;
+    assert_eq!((reply.status, &reply.json["user"]["hasUnionId"]), (200, &json!(false)));
+    assert_eq!(other.requests(), 1);
+}
+
+#[tokio::test]
+async fn the_next_host_is_asked_where_the_first_cannot_be_reached() {
+    let other = Upstream::start(r#"{"openid":"o","session_key":"k"}"#, After::Stay).await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hosts = format!("http://{},{}", closed.local_addr().unwrap(), other.url);
+    drop(closed);
+    let world = World::start_with([("WECHAT_API_URLS", &hosts)]).await;
+    assert_eq!(world.login("one").await.status, 200);
+    assert_eq!(world.login("two").await.status, 200);
+    assert_eq!(other.requests(), 2);
+}
+
+#[tokio::test]
+async fn no_host_at_all_is_unavailable() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let world = World::start_with([("WECHAT_API_URLS", &host)]).await;
+    let reply = world.login("one").await;
+    assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"));
+}

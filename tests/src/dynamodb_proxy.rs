@@ -1,0 +1,141 @@
+//! A DynamoDB that behaves as AWS's does under load, in front of one that does not: conflicts, throttles, lost answers,
+//! stale reads.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, StatusCode, Uri};
+use serde_json::{Value, json};
+
+use crate::http::Client;
+
+/// What goes wrong with the next calls of an operation.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The operation, such as `TransactWriteItems`.
+    pub operation: &'static str,
+    /// For how many calls.
+    pub times: u32,
+    /// How.
+    pub kind: Kind,
+}
+
+/// How a call goes wrong.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Nothing is done, and this is the answer.
+    Refuse(StatusCode, Value),
+    /// It is done, and the answer is an error of the server's.
+    LoseAnswer,
+}
+
+impl Kind {
+    /// An error by its name.
+    pub fn error(name: &str) -> Self {
+        let body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"), "message": "injected" });
+        Self::Refuse(StatusCode::BAD_REQUEST, body)
+    }
+
+    /// A transaction that is cancelled for these reasons, one for each write.
+    pub fn cancelled(reasons: &[&str]) -> Self {
+        let name = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+        let reasons: Vec<_> = reasons.iter().map(|code| json!({ "Code": code })).collect();
+        let message = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+        let body = json!({ "__type": name, "message": message, "CancellationReasons": reasons });
+        Self::Refuse(StatusCode::BAD_REQUEST, body)
+    }
+}
+
+/// The proxy.
+#[derive(Clone, Debug)]
+pub struct DynamoDbProxy {
+    /// Where it listens.
+    pub url: String,
+    state: Arc<Mutex<Faults>>,
+    target: String,
+    client: Arc<Client>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    queue: Vec<Fault>,
+    calls: Vec<String>,
+}
+
+impl DynamoDbProxy {
+    /// In front of the DynamoDB at `target`.
+    pub async fn start(target: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let (state, client) = Default::default();
+        let proxy = Self { url: format!("http://{address}"), state, target: target.to_owned(), client };
+        let router = Router::new().fallback(pass).with_state(proxy.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        proxy
+    }
+
+    /// Lets something go wrong.
+    pub fn inject(&self, operation: &'static str, times: u32, kind: Kind) {
+        self.state.lock().unwrap().queue.push(Fault { operation, times, kind });
+    }
+
+    /// The operations so far, those that went wrong included; and starts to count anew.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    fn next_fault(&self, operation: &str) -> Option<Kind> {
+        let mut faults = self.state.lock().unwrap();
+        faults.calls.push(operation.to_owned());
+        let fault = faults.queue.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
+        fault.times -= 1;
+        Some(fault.kind.clone())
+    }
+}
+
+async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
+    let operation = target.unwrap_or_default().split('.').next_back().unwrap_or_default().to_owned();
+    let fault = proxy.next_fault(&operation);
+    if let Some(Kind::Refuse(status, body)) = &fault {
+        return answer(*status, body);
+    }
+    if is_stale(&operation, &body) {
+        return answer(StatusCode::OK, &json!({}));
+    }
+    parts.uri = proxy.target.parse::<Uri>().unwrap();
+    let (status, headers, body) = proxy.client.forward(Request::from_parts(parts, body.to_vec())).await;
+    if let Some(Kind::LoseAnswer) = fault {
+        let error = json!({ "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "injected" });
+        return answer(StatusCode::INTERNAL_SERVER_ERROR, &error);
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An eventually consistent read may see nothing of what was written: here it never does.
+fn is_stale(operation: &str, body: &[u8]) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    match operation {
+        "GetItem" | "Query" => body["ConsistentRead"] != true,
+        "BatchGetItem" => {
+            body["RequestItems"].as_object().unwrap().values().any(|table| table["ConsistentRead"] != true)
+        }
+        "Scan" => false, // Tests look into the table with it.
+        _ => false,
+    }
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
+    response
+}

@@ -1,0 +1,58 @@
+//! Everything that is logged in this process, through the subscriber that functions have on Lambda, at `trace`.
+
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use local::functions::Functions;
+use serde_json::Value;
+use shared::env::Env;
+use shared::log;
+use tracing_subscriber::fmt::MakeWriter;
+
+static LINES: LazyLock<Lines> = LazyLock::new(|| {
+    let lines = Lines::default();
+    let own: Vec<&str> = Functions::names().chain(["local"]).collect();
+    let env = Env::from_iter([("RUST_LOG", "trace")]);
+    let subscriber = log::json_subscriber(&env, &own, lines.clone()).expect("RUST_LOG is well formed");
+    tracing::subscriber::set_global_default(subscriber).expect("there is no other subscriber");
+    lines
+});
+
+/// Starts to record.
+pub fn record() {
+    LazyLock::force(&LINES);
+}
+
+/// All that has been logged so far, by all tests.
+pub fn all() -> String {
+    String::from_utf8(LINES.0.lock().unwrap().clone()).expect("lines are UTF-8")
+}
+
+/// The lines of one request.
+pub fn of_request(request_id: &str) -> Vec<Value> {
+    let lines = all();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    lines.filter(|line| line["requestId"] == request_id).collect()
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,87 @@
+//! A server that tests write by hand, connection by connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What a connection does after its first answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Says goodbye properly.
+    Close,
+    /// Says that it will send nothing more, and goes on reading.
+    HalfClose,
+    /// Reads on and never says anything again, like a connection that a NAT has forgotten.
+    Silence,
+    /// Answers on.
+    Stay,
+}
+
+/// A server that answers every first request of a connection with the same body, and counts.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it listens.
+    pub url: String,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    /// A server that answers `body`.
+    pub async fn start(body: &str, after: After) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let counts = (Arc::clone(&connections), Arc::clone(&requests));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                counts.0.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream, answer.clone(), after, Arc::clone(&counts.1)));
+            }
+        });
+        Self { url, connections, requests }
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Requests so far, answered or not.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(mut stream: TcpStream, answer: String, after: After, requests: Arc<AtomicUsize>) {
+    let mut first = true;
+    while read_head(&mut stream).await {
+        requests.fetch_add(1, Ordering::SeqCst);
+        if first || after == After::Stay {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        match after {
+            After::Close => return,
+            After::HalfClose => stream.shutdown().await.unwrap(),
+            After::Silence | After::Stay => {}
+        }
+        first = false;
+    }
+}
+
+/// Reads up to the end of a request's head; `false` at the end of the connection. Requests here have no body.
+async fn read_head(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return false,
+        }
+    }
+    true
+}

@@ -1,0 +1,200 @@
+//! A local machine for one test.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::http::HeaderMap;
+use local::functions::Instance;
+use local::machine::{Machine, Options};
+use local::sample;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::env::Env;
+use shared::random;
+use shared::setup::Setup;
+use shared::store::Table;
+
+use crate::dynamodb_proxy::DynamoDbProxy;
+use crate::http::{Client, Reply};
+use crate::{logs, root};
+
+/// The variables that let all tests run against another DynamoDB.
+const DYNAMODB: [&str; 5] =
+    ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// A row as DynamoDB has it.
+pub type Row = HashMap<String, AttributeValue>;
+
+/// A machine of the test's own, and what moves it.
+#[derive(Debug)]
+pub struct World {
+    /// The machine.
+    pub machine: Machine,
+    client: Client,
+    clock: Clock,
+    offset_secs: Arc<AtomicU64>,
+}
+
+impl World {
+    /// A machine with nothing set.
+    pub async fn start() -> Self {
+        Self::start_with([]).await
+    }
+
+    /// A machine with some variables set outside.
+    pub async fn start_with<const N: usize>(variables: [(&str, &str); N]) -> Self {
+        logs::record();
+        let offset_secs = Arc::<AtomicU64>::default();
+        let clock = {
+            let (system, offset_secs) = (Clock::system(), Arc::clone(&offset_secs));
+            Clock::from_fn(move || system.now() + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
+        };
+        let mut env = outside();
+        for (name, value) in variables {
+            env.set(name, value);
+        }
+        let options = Options { env, clock: clock.clone(), ..Options::default() };
+        let machine = Machine::start(options).await.expect("the machine starts");
+        Self { machine, client: Client::default(), clock, offset_secs }
+    }
+
+    /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
+    pub async fn start_with_proxy() -> (Self, DynamoDbProxy, Self) {
+        let behind = Self::start().await;
+        let proxy = DynamoDbProxy::start(behind.machine.dynamodb_url()).await;
+        let table = behind.machine.env().get("TABLE_NAME").unwrap().to_owned();
+        let world = Self::start_with([("AWS_ENDPOINT_URL_DYNAMODB", &proxy.url), ("TABLE_NAME", &table)]).await;
+        (world, proxy, behind)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, duration: Duration) {
+        self.offset_secs.fetch_add(duration.as_secs(), Ordering::SeqCst);
+    }
+
+    /// The time of this world.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// A new instance of a function, with its own memory.
+    pub async fn instance(&self, function: &str) -> Instance {
+        let function = self.machine.functions.find(function).expect("there is such a function");
+        function.start_instance().await.expect("the function starts")
+    }
+
+    /// Calls a function through the gateway, as a mini program does.
+    pub async fn call(&self, function: &str, token: Option<&str>, body: Value) -> Reply {
+        let url = format!("{}/{function}", self.machine.gateway_url());
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        self.client.post(&url, &headers, &body).await
+    }
+
+    /// Logs in with a code.
+    pub async fn login(&self, code: &str) -> Reply {
+        self.call("login", None, json!({ "code": code })).await
+    }
+
+    /// Sends anything to a path of the gateway.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
+        let url = format!("{}{path}", self.machine.gateway_url());
+        self.client.send(method, &url, headers, body.into()).await
+    }
+
+    /// Uses one of the sandbox's controls.
+    pub async fn sandbox(&self, method: &str, path: &str, body: Value) -> Value {
+        let url = format!("{}/sandbox{path}", self.machine.wechat_url());
+        let headers = [("content-type", "application/json")];
+        let reply = self.client.send(method, &url, &headers, body.to_string().into_bytes()).await;
+        assert_eq!(reply.status, 200, "{method} {path}: {:?}", reply.json);
+        reply.json
+    }
+
+    /// A new person, with or without a unionid.
+    pub async fn person(&self, unionid: Value) -> String {
+        let user = self.sandbox("POST", "/users", json!({ "unionid": unionid })).await;
+        user["user"].as_str().unwrap().to_owned()
+    }
+
+    /// `wx.login` of the default app.
+    pub async fn code(&self, person: &str) -> String {
+        self.code_of(person, None).await
+    }
+
+    /// `wx.login` of an app.
+    pub async fn code_of(&self, person: &str, app_id: Option<&str>) -> String {
+        let answer = self.sandbox("POST", "/wx.login", json!({ "user": person, "appId": app_id })).await;
+        answer["code"].as_str().unwrap().to_owned()
+    }
+
+    /// A new person who is logged in: the reply to the login.
+    pub async fn logged_in(&self) -> Value {
+        let person = self.person(Value::Null).await;
+        let reply = self.login(&self.code(&person).await).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.json);
+        reply.json
+    }
+
+    /// Lets the next calls of `/sns/jscode2session` go wrong.
+    pub async fn fault(&self, fault: Value) {
+        let mut fault = fault;
+        fault["path"] = "/sns/jscode2session".into();
+        self.sandbox("POST", "/faults", fault).await;
+    }
+
+    /// How often WeChat was asked about a code.
+    pub async fn wechat_calls(&self) -> u64 {
+        self.sandbox("GET", "/calls?path=/sns/jscode2session", Value::Null).await["total"].as_u64().unwrap()
+    }
+
+    /// All rows of the table.
+    pub async fn rows(&self) -> Vec<Row> {
+        let table = self.table();
+        let scan = table.client().scan().table_name(table.name()).consistent_read(true);
+        scan.into_paginator().items().send().collect::<Result<_, _>>().await.expect("the table can be read")
+    }
+
+    /// The table, as functions have it.
+    pub fn table(&self) -> Table {
+        let setup = Setup::new(self.machine.env().clone(), self.clock.clone()).unwrap();
+        setup.table().unwrap()
+    }
+}
+
+/// The reply of a function to an event, as the gateway would read it.
+pub fn reply(result: &[u8]) -> Reply {
+    let reply: Value = serde_json::from_slice(result).expect("a reply is JSON");
+    let mut headers = HeaderMap::new();
+    for (name, value) in reply["headers"].as_object().into_iter().flatten() {
+        let value = value.as_str().expect("a header is text").parse().unwrap();
+        headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value);
+    }
+    let status = u16::try_from(reply["statusCode"].as_u64().unwrap()).unwrap();
+    Reply { status, headers, json: serde_json::from_str(reply["body"].as_str().unwrap()).unwrap() }
+}
+
+/// A sample event with another body.
+pub fn event_with_body(function: &str, case: &str, body: &Value) -> Vec<u8> {
+    let mut event = sample::read(&root(), function, case).expect("there is such an event");
+    event["body"] = body.to_string().into();
+    event.to_string().into_bytes()
+}
+
+/// What tests take from the environment: another DynamoDB, with a table for each test.
+fn outside() -> Env {
+    let process = Env::process();
+    let mut env = Env::default();
+    if process.get(DYNAMODB[0]).is_some() {
+        for name in DYNAMODB {
+            if let Some(value) = process.get(name) {
+                env.set(name, value);
+            }
+        }
+        env.set("TABLE_NAME", format!("test-{}", random::base64url::<12>()));
+    }
+    env
+}

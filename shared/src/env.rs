@@ -1,6 +1,7 @@
 //! Environment variables, read once, and what can be wrong with them.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt;
 use std::str::FromStr;
 
@@ -73,7 +74,7 @@ impl fmt::Debug for Env {
 }
 
 /// Why a function cannot start. Names the variable, never its value.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum ConfigError {
     /// Two variables say the same thing in different ways.
     #[error("{0} and {1} are both set; set one of them")]
@@ -100,6 +101,15 @@ pub enum ConfigError {
         /// What went wrong.
         source: SecretsManagerError,
     },
+}
+
+/// The sentence and its reasons: `main` shows its error this way.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = std::iter::successors(self.source(), |&err| err.source());
+        write!(f, "{self}")?;
+        chain.into_iter().try_for_each(|err| write!(f, ": {err}"))
+    }
 }
 
 impl ConfigError {

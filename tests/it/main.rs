@@ -1,6 +1,7 @@
 //! Events in, status and body out; and the whole machine over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod binaries;
 mod configuration;
 mod events;
 mod freeze;

@@ -5,6 +5,7 @@
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod logs;
+pub mod runtime_api;
 pub mod upstream;
 pub mod world;
 

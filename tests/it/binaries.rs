@@ -1,0 +1,86 @@
+//! The functions as the processes that run on Lambda: the real binaries, behind the Runtime API.
+
+use std::collections::BTreeMap;
+
+use local::sample;
+use serde_json::{Value, json};
+use tests::root;
+use tests::runtime_api::Process;
+use tests::world::World;
+
+/// The variables of a function, as `cargo dev` writes them for `sam local invoke`.
+fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
+    let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
+    let path = std::env::temp_dir().join(name);
+    world.machine.write_env_vars(path.clone()).unwrap();
+    let env: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let mut variables: BTreeMap<String, String> = serde_json::from_value(env[function].clone()).unwrap();
+    variables.insert("RUST_LOG".to_owned(), "trace".to_owned());
+    variables
+}
+
+fn event(function: &str, case: &str) -> Value {
+    sample::read(&root(), function, case).unwrap()
+}
+
+#[tokio::test]
+async fn every_binary_answers_behind_the_runtime_api() {
+    let world = World::start().await;
+    for (function, logical_id) in
+        [("login", "LoginFunction"), ("logout", "LogoutFunction"), ("user-info", "UserInfoFunction")]
+    {
+        let process = Process::start(function, &variables(&world, logical_id)).await;
+        let first = process.invoke(&event(function, "valid")).await.unwrap();
+        assert_eq!(first["statusCode"], 200, "{function}: {first}");
+        assert_eq!(first["headers"]["content-type"], "application/json");
+        assert_eq!(first["isBase64Encoded"], false);
+        process.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_binary_logs_json_lines_without_secrets_at_trace() {
+    let world = World::start().await;
+    let mut variables = variables(&world, "LoginFunction");
+    let mut process = Process::start("login", &variables).await;
+    let mut written = String::new();
+    let mut secrets = vec!["demo-code".to_owned(), "canary-code".to_owned(), variables["SEAL_KEY"].clone()];
+    secrets.push(variables["WECHAT_APPS"].split('"').nth(7).unwrap().to_owned());
+
+    let reply = process.invoke(&event("login", "valid")).await.unwrap();
+    let body: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
+    secrets.push(body["token"].as_str().unwrap().to_owned());
+    let mut bad = event("login", "valid");
+    bad["body"] = json!({ "code": "canary-code" }).to_string().into();
+    assert_eq!(process.invoke(&bad).await.unwrap()["statusCode"], 400);
+    let refused = process.invoke(&json!({ "code": "canary-code" })).await.unwrap_err();
+    assert!(refused["errorMessage"].as_str().unwrap().contains("API Gateway"), "{refused}");
+    written += &text(process.stop().await);
+    // And where nothing can be reached.
+    for name in ["WECHAT_API_URLS", "AWS_ENDPOINT_URL_DYNAMODB"] {
+        variables.insert(name.to_owned(), "http://127.0.0.1:9".to_owned());
+        process = Process::start("login", &variables).await;
+        assert_eq!(process.invoke(&event("login", "valid")).await.unwrap()["statusCode"], 503);
+        written += &text(process.stop().await);
+    }
+
+    let lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}")));
+    let requests = lines.filter(|line| line["message"] == "request" && line["function"] == "login");
+    assert_eq!(requests.count(), 4);
+    for secret in secrets {
+        assert!(!written.contains(&secret), "{secret} in {written}");
+    }
+}
+
+#[tokio::test]
+async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
+    let process = Process::start("logout", &BTreeMap::new()).await;
+    let output = process.output().await;
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "Error: TABLE_NAME is not set\n");
+}
+
+fn text(output: std::process::Output) -> String {
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+}

@@ -26,7 +26,7 @@ fn event(function: &str, case: &str) -> Value {
 
 #[tokio::test]
 async fn every_binary_answers_behind_the_runtime_api() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     for (function, logical_id) in
         [("login", "LoginFunction"), ("logout", "LogoutFunction"), ("user-info", "UserInfoFunction")]
     {
@@ -41,7 +41,7 @@ async fn every_binary_answers_behind_the_runtime_api() {
 
 #[tokio::test]
 async fn a_binary_logs_json_lines_without_secrets_at_trace() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let mut variables = variables(&world, "LoginFunction");
     let mut process = Process::start("login", &variables).await;
     let mut written = String::new();

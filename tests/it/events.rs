@@ -67,7 +67,7 @@ fn error(status: u16, code: &str, message: &str) -> Value {
 }
 
 async fn check(function: &str, expected: &[(&str, Value)]) {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let instance = world.instance(function).await;
     let mut cases: Vec<_> = expected.iter().map(|(case, _)| (*case).to_owned()).collect();
     cases.sort();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::logs;
+use tests::root;
 use tests::upstream::{After, Upstream};
 use tests::world::{World, event_with_body, reply};
 
@@ -166,6 +167,30 @@ async fn another_server_can_be_wechat() {
     let reply = world.login("any-code").await;
     assert_eq!((reply.status, &reply.json["user"]["hasUnionId"]), (200, &json!(false)));
     assert_eq!(other.requests(), 1);
+}
+
+#[tokio::test]
+async fn answers_of_the_documented_shape_are_understood() {
+    let vectors = std::fs::read_to_string(root().join("tests/vectors/code2session.json")).unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(&vectors).unwrap();
+    let outcomes = [
+        ("code2session_ok", 200, ""),
+        ("code2session_invalid_code", 400, "login_code_invalid"),
+        ("code2session_code_used", 400, "login_code_invalid"),
+        ("code2session_blocked", 403, "user_blocked"),
+    ];
+    assert_eq!(vectors.len(), outcomes.len());
+    for (vector, (name, status, code)) in vectors.iter().zip(outcomes) {
+        assert_eq!(vector["name"], name);
+        let wechat = Upstream::start(&vector["body"].to_string(), After::Stay).await;
+        let world = World::start_with([("WECHAT_API_URLS", &wechat.url)]).await;
+        let reply = world.login("any-code").await;
+        assert_eq!((reply.status, reply.code()), (status, code), "{name}");
+        if let Some(rid) = vector["body"]["errmsg"].as_str().and_then(|text| text.rsplit(' ').next()) {
+            let lines = logs::of_request(reply.json["requestId"].as_str().unwrap());
+            assert!(lines.iter().any(|line| line["rid"] == rid), "{name}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -44,18 +44,27 @@ impl World {
         Self::start_with([]).await
     }
 
+    /// A machine with the embedded DynamoDB and its demo users, whatever the environment says.
+    pub async fn start_embedded() -> Self {
+        Self::start_in(Env::default()).await
+    }
+
     /// A machine with some variables set outside.
     pub async fn start_with<const N: usize>(variables: [(&str, &str); N]) -> Self {
+        let mut env = outside();
+        for (name, value) in variables {
+            env.set(name, value);
+        }
+        Self::start_in(env).await
+    }
+
+    async fn start_in(env: Env) -> Self {
         logs::record();
         let offset_secs = Arc::<AtomicU64>::default();
         let clock = {
             let (system, offset_secs) = (Clock::system(), Arc::clone(&offset_secs));
             Clock::from_fn(move || system.now() + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
         };
-        let mut env = outside();
-        for (name, value) in variables {
-            env.set(name, value);
-        }
         let options = Options { env, clock: clock.clone(), ..Options::default() };
         let machine = Machine::start(options).await.expect("the machine starts");
         Self { machine, client: Client::default(), clock, offset_secs }

@@ -20,7 +20,7 @@ const LONGEST_REPLY: usize = 1024 * 1024;
 pub enum DemoError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("no answer to {step}: {source}")]
+    #[error("no answer to {step}")]
     NoAnswer { step: String, source: HttpError },
     #[error("{step}: expected {expected}")]
     Unexpected { step: String, expected: String },

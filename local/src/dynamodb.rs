@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification,
 };
 use dynoxide::Database;
 use shared::store::Table;
@@ -20,6 +21,8 @@ use crate::server;
 
 /// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+const TRIES_UNTIL_ACTIVE: u32 = 60;
 
 /// A half-sent request holds dynoxide's shutdown for as long as it likes.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -121,8 +124,23 @@ pub(crate) async fn ensure_table(table: &Table, make: bool) -> Result<(), StartE
         Ok(_) | Err(Some("ResourceInUseException")) => {}
         Err(code) => return Err(failed(code)),
     }
+    wait_until_active(table).await.map_err(|code| failed(code.as_deref()))?;
     let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
     let ttl = ttl.map_err(|_| failed(None))?;
     let enabled = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
     enabled.map(|_| ()).map_err(|err| failed(err.code()))
+}
+
+/// AWS takes some seconds to make a table, the others none.
+async fn wait_until_active(table: &Table) -> Result<(), Option<String>> {
+    for _ in 0..TRIES_UNTIL_ACTIVE {
+        let described = table.client().describe_table().table_name(table.name()).send().await;
+        let described = described.map_err(|err| err.code().map(str::to_owned))?;
+        let status = described.table.and_then(|table| table.table_status);
+        if status == Some(TableStatus::Active) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Err(Some("not active yet".to_owned()))
 }

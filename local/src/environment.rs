@@ -61,8 +61,8 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
             env.set(name, value);
         }
     }
-    let needs_credentials =
-        embedded.dynamodb_url.is_none() || outside.get("AWS_ENDPOINT_URL_SECRETS_MANAGER").is_some();
+    let has_secret = VARIABLES.iter().any(|name| name.ends_with("_SECRET_ARN") && outside.get(name).is_some());
+    let needs_credentials = embedded.dynamodb_url.is_none() || has_secret;
     for name in CREDENTIALS.into_iter().filter(|_| needs_credentials) {
         if let Some(value) = outside.get(name) {
             env.set(name, value);
@@ -76,7 +76,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         ("TABLE_NAME", "wechat-functions"),
         ("TOKEN_REFRESHER", "token-refresher"),
         ("AWS_ENDPOINT_URL_LAMBDA", &embedded.gateway_url),
-        ("AWS_REGION", "us-east-1"),
+        ("AWS_REGION", outside.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1")),
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("EGRESS_IP", "127.0.0.1"),
@@ -185,6 +185,17 @@ mod tests {
         assert_eq!(env.get("WECHAT_APPS"), None);
         assert_eq!(env.get("HOME"), None);
         assert_eq!(env.get("WECHAT_API_URLS"), None);
+        // A secret is read from AWS.
+        assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
+    }
+
+    #[test]
+    fn credentials_stay_outside_where_nothing_outside_is_called() {
+        let outside = Env::from_iter([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_DEFAULT_REGION", "eu-west-1")]);
+        let url = Some("http://127.0.0.1:1".to_owned());
+        let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url: String::new() };
+        let env = build(&outside, &embedded, &Keys::random());
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
+        assert_eq!(env.get("AWS_REGION"), Some("eu-west-1"));
     }
 }

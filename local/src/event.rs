@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE, USER_AGENT};
+use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use base64::Engine as _;
@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shared::random;
 
 use crate::functions::request_id;
 
@@ -116,7 +117,11 @@ fn is_text(headers: &HeaderMap) -> bool {
         || matches!(media_type, "application/json" | "application/javascript" | "application/xml")
 }
 
-/// Names in lower case, repeated headers joined, cookies elsewhere.
+/// Headers of the connection, which end at the gateway, and the one that has its own place in the event.
+const NOT_PASSED_ON: [&str; 8] =
+    ["connection", "cookie", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// Names in lower case, repeated headers joined, and those that the gateway adds.
 fn headers(headers: &HeaderMap, source_ip: IpAddr) -> BTreeMap<String, String> {
     let mut joined = BTreeMap::<String, String>::new();
     for (name, value) in headers {
@@ -126,10 +131,25 @@ fn headers(headers: &HeaderMap, source_ip: IpAddr) -> BTreeMap<String, String> {
             .and_modify(|earlier| *earlier = format!("{earlier},{value}"))
             .or_insert_with(|| value.into_owned());
     }
-    joined.remove(COOKIE.as_str());
-    joined.insert("x-forwarded-for".to_owned(), source_ip.to_string());
-    joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
+    joined.retain(|name, _| !NOT_PASSED_ON.contains(&name.as_str()));
+    let source = source_ip.to_string();
+    let forwarded_for = joined.get("x-forwarded-for").map(|others| format!("{others}, {source}")).unwrap_or(source);
+    let port = headers.get(HOST).and_then(|host| host.to_str().ok()?.rsplit_once(':')).map_or("80", |(_, port)| port);
+    let added = [
+        ("x-amzn-trace-id", trace_id()),
+        ("x-forwarded-for", forwarded_for),
+        ("x-forwarded-port", port.to_owned()),
+        ("x-forwarded-proto", "http".to_owned()),
+    ];
+    joined.extend(added.map(|(name, value)| (name.to_owned(), value)));
     joined
+}
+
+/// `Root=1-67891233-abcdef012345678912345678`. Source: X-Ray developer guide, "Tracing header".
+fn trace_id() -> String {
+    let id = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+    let (time, rest) = id.split_at(8);
+    format!("Root=1-{time}-{rest}")
 }
 
 fn cookies(headers: &HeaderMap) -> Option<Value> {
@@ -139,7 +159,8 @@ fn cookies(headers: &HeaderMap) -> Option<Value> {
 }
 
 fn query(query: Option<&str>, function: &str) -> Option<Value> {
-    let url = reqwest::Url::parse(&format!("http://localhost/{function}?{}", query?)).ok()?;
+    let query = query.filter(|query| !query.is_empty())?;
+    let url = reqwest::Url::parse(&format!("http://localhost/{function}?{query}")).ok()?;
     let mut joined = BTreeMap::<String, String>::new();
     for (name, value) in url.query_pairs() {
         joined
@@ -171,20 +192,61 @@ mod tests {
 
     #[test]
     fn the_event_has_the_form_of_payload_2_0() {
-        let request = Request::post("/login?a=1&b=%20&a=2").header("X-One", "1").header("x-one", "2");
-        let request = request.header("content-type", "application/json").header("cookie", "k=v; l=w");
-        let event = event(request, br#"{"code":"x"}"#);
-        assert_eq!(event["version"], "2.0");
-        assert_eq!(event["routeKey"], "POST /login");
-        assert_eq!(event["rawQueryString"], "a=1&b=%20&a=2");
-        assert_eq!(event["queryStringParameters"], json!({ "a": "1,2", "b": " " }));
-        assert_eq!(event["headers"]["x-one"], "1,2");
-        assert_eq!(event["headers"].get("cookie"), None);
-        assert_eq!(event["cookies"], json!(["k=v", "l=w"]));
-        assert_eq!(event["requestContext"]["time"], "04/Mar/2020:19:03:58 +0000");
-        assert_eq!(event["requestContext"]["timeEpoch"], 1_583_348_638_390_u64);
-        assert_eq!(event["body"], r#"{"code":"x"}"#);
-        assert_eq!(event["isBase64Encoded"], false);
+        let request = Request::post("/login?a=1&b=%20&a=2").header("host", "localhost:9000").header("x-one", "1");
+        let request =
+            request.header("X-One", "2").header("content-type", "application/json").header("cookie", "k=v; l=w");
+        let request =
+            request.header("connection", "close").header("user-agent", "curl/8").header("x-forwarded-for", "::1");
+        let mut event = event(request, br#"{"code":"x"}"#);
+        let trace_id = event["headers"]["x-amzn-trace-id"].take();
+        assert!(trace_id.as_str().unwrap().starts_with("Root=1-"), "{trace_id}");
+        let request_id = event["requestContext"]["requestId"].take();
+        assert_eq!(request_id.as_str().unwrap().len(), 36);
+        let expected = json!({
+            "version": "2.0",
+            "routeKey": "POST /login",
+            "rawPath": "/login",
+            "rawQueryString": "a=1&b=%20&a=2",
+            "cookies": ["k=v", "l=w"],
+            "headers": {
+                "content-type": "application/json",
+                "host": "localhost:9000",
+                "user-agent": "curl/8",
+                "x-amzn-trace-id": null,
+                "x-forwarded-for": "::1, 127.0.0.1",
+                "x-forwarded-port": "9000",
+                "x-forwarded-proto": "http",
+                "x-one": "1,2",
+            },
+            "queryStringParameters": { "a": "1,2", "b": " " },
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "local",
+                "domainName": "local.execute-api.localhost",
+                "domainPrefix": "local",
+                "http": {
+                    "method": "POST",
+                    "path": "/login",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": "curl/8",
+                },
+                "requestId": null,
+                "routeKey": "POST /login",
+                "stage": "$default",
+                "time": "04/Mar/2020:19:03:58 +0000",
+                "timeEpoch": 1_583_348_638_390_u64,
+            },
+            "body": r#"{"code":"x"}"#,
+            "isBase64Encoded": false,
+        });
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn an_empty_query_is_none() {
+        let event = event(Request::get("/login?"), b"");
+        assert_eq!((event.get("queryStringParameters"), event["rawQueryString"].as_str()), (None, Some("")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use shared::env::{ConfigError, Env};
 use shared::http::{App, HttpFunction};
 use shared::random;
 use shared::setup::Setup;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The timeout of a function that answers HTTP.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,7 +37,7 @@ pub struct FunctionError {
 }
 
 /// The functions of this project that run locally.
-const FUNCTIONS: [(&str, Start); 3] = [http::<login::Login>(), http::<logout::Logout>(), http::<user_info::UserInfo>()];
+const FUNCTIONS: &[(&str, Start)] = &[http::<login::Login>(), http::<logout::Logout>(), http::<user_info::UserInfo>()];
 
 const fn http<F: HttpFunction>() -> (&'static str, Start) {
     (F::NAME, |env, clock| Box::pin(start_http::<F>(env, clock)))
@@ -73,7 +74,7 @@ impl Instance {
     ///
     /// If the function panics, or does not take the event for one of its own, or runs into its timeout.
     pub async fn invoke(&self, event: Vec<u8>, now: SystemTime) -> InvocationResult {
-        self.invoke_with(event, context(now, TIMEOUT), TIMEOUT).await
+        self.invoke_within(event, now, TIMEOUT).await
     }
 
     /// Invokes the instance with an event and the time that Lambda gives it.
@@ -82,13 +83,19 @@ impl Instance {
     ///
     /// As [`Self::invoke`].
     pub async fn invoke_within(&self, event: Vec<u8>, now: SystemTime, timeout: Duration) -> InvocationResult {
-        self.invoke_with(event, context(now, timeout), timeout).await
+        self.invoke_as(request_id(), event, now, timeout).await
     }
 
-    async fn invoke_with(&self, event: Vec<u8>, context: Context, timeout: Duration) -> InvocationResult {
-        let request_id = context.request_id.clone();
+    async fn invoke_as(
+        &self,
+        request_id: String,
+        event: Vec<u8>,
+        now: SystemTime,
+        timeout: Duration,
+    ) -> InvocationResult {
+        let context = context(&request_id, now, timeout);
         // A task of its own, so that a panic is a function error and not the end of the machine.
-        let task = tokio::spawn((self.0)(event, context));
+        let task = AbortOnDropHandle::new(tokio::spawn((self.0)(event, context)));
         match tokio::time::timeout(timeout, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(FunctionError {
@@ -112,10 +119,10 @@ impl fmt::Debug for Instance {
     }
 }
 
-fn context(now: SystemTime, timeout: Duration) -> Context {
+fn context(request_id: &str, now: SystemTime, timeout: Duration) -> Context {
     let ends_at = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO) + timeout;
     let mut context = Context::default();
-    context.request_id = request_id();
+    context.request_id = request_id.to_owned();
     context.deadline = u64::try_from(ends_at.as_millis()).unwrap_or(u64::MAX);
     context
 }
@@ -155,18 +162,18 @@ impl Function {
         Ok(())
     }
 
-    /// Invokes a warm instance, or a new one where all are busy.
+    /// Invokes a warm instance, or a new one where all are busy. An instance that fails is not used again.
     ///
     /// # Errors
     ///
     /// If the function does.
-    pub async fn invoke(&self, event: Vec<u8>) -> InvocationResult {
+    pub async fn invoke(&self, request_id: String, event: Vec<u8>) -> InvocationResult {
         let warm = self.lock_idle().pop();
         let instance = match warm {
             Some(instance) => instance,
             None => self.start_instance().await.map_err(FunctionError::new)?,
         };
-        let result = instance.invoke(event, self.clock.now()).await;
+        let result = instance.invoke_as(request_id, event, self.clock.now(), TIMEOUT).await;
         if result.is_ok() {
             self.lock_idle().push(instance);
         }
@@ -185,9 +192,11 @@ pub struct Functions(Arc<Vec<Function>>);
 impl Functions {
     /// All functions, with one environment for all of them.
     pub(crate) fn new(env: &Env, clock: &Clock) -> Self {
-        let function =
-            |(name, start)| Function { name, start, env: env.clone(), clock: clock.clone(), idle: Mutex::default() };
-        Self(Arc::new(FUNCTIONS.map(function).into()))
+        let function = |&(name, start): &(&'static str, Start)| {
+            let (env, clock, idle) = (env.clone(), clock.clone(), Mutex::default());
+            Function { name, start, env, clock, idle }
+        };
+        Self(Arc::new(FUNCTIONS.iter().map(function).collect()))
     }
 
     /// The function with that name.

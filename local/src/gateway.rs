@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::clock::Clock;
 
 use crate::event;
-use crate::functions::Functions;
+use crate::functions::{Functions, request_id};
 use crate::invoke;
 
 /// The longest body that API Gateway takes.
@@ -49,7 +49,7 @@ async fn call(
         return own_answer(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
     let event = event::from_http(function.name, &parts, &body, peer.ip(), gateway.clock.now());
-    let reply = function.invoke(event.to_string().into_bytes()).await;
+    let reply = function.invoke(request_id(), event.to_string().into_bytes()).await;
     let response = reply.map(|reply| event::to_http(&reply));
     match response {
         Ok(Some(response)) => response,

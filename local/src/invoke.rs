@@ -37,7 +37,11 @@ pub(crate) async fn invoke(
         return refusal(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message);
     }
     match invocation_type(&parts.headers) {
-        "RequestResponse" => answer(function.invoke(event).await),
+        "RequestResponse" => {
+            let id = request_id();
+            let result = function.invoke(id.clone(), event).await;
+            answer(id, result)
+        }
         "Event" => in_background(gateway.clone(), function, event),
         "DryRun" => empty(StatusCode::NO_CONTENT),
         _ => refusal(StatusCode::BAD_REQUEST, "InvalidParameterValueException", "unknown invocation type"),
@@ -58,19 +62,19 @@ fn in_background(gateway: Gateway, function: &Function, event: Vec<u8>) -> Respo
     let name = function.name;
     tokio::spawn(async move {
         let Some(function) = gateway.functions.find(name) else { return };
-        if let Err(err) = function.invoke(event).await {
+        if let Err(err) = function.invoke(request_id(), event).await {
             tracing::error!(function = name, errorType = err.error_type, "{}", err.error_message);
         }
     });
     empty(StatusCode::ACCEPTED)
 }
 
-fn answer(result: InvocationResult) -> Response<Body> {
+fn answer(request_id: String, result: InvocationResult) -> Response<Body> {
     let (body, is_error) = match result {
         Ok(reply) => (Body::from(reply), false),
         Err(err) => (Body::from(json!(err).to_string()), true),
     };
-    let mut response = empty(StatusCode::OK);
+    let mut response = with_id(StatusCode::OK, request_id);
     *response.body_mut() = body;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     if is_error {
@@ -88,10 +92,14 @@ fn refusal(status: StatusCode, kind: &'static str, message: &str) -> Response<Bo
 }
 
 fn empty(status: StatusCode) -> Response<Body> {
+    with_id(status, request_id())
+}
+
+fn with_id(status: StatusCode, request_id: String) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     set(&mut response, "x-amz-executed-version", "$LATEST");
-    if let Ok(id) = HeaderValue::try_from(request_id()) {
+    if let Ok(id) = HeaderValue::try_from(request_id) {
         response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
     }
     response

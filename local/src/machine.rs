@@ -34,6 +34,8 @@ pub struct Options {
     pub env: Env,
     /// The clock of the functions and the sandbox.
     pub clock: Clock,
+    /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
+    pub make_table: bool,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             data: None,
             env: Env::default(),
             clock: Clock::system(),
+            make_table: false,
         }
     }
 }
@@ -72,7 +75,7 @@ pub enum StartError {
     Config(#[from] ConfigError),
     #[error("the embedded DynamoDB cannot open its data: {0}")]
     Database(String),
-    #[error("{} cannot be used: {source}", path.display())]
+    #[error("{} cannot be used", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the demo user cannot be made")]
     Seed(#[from] SeedError),
@@ -111,7 +114,7 @@ impl Machine {
         };
         let env = environment::build(outside, &embedded, &keys);
         let setup = Setup::new(env.clone(), clock.clone())?;
-        dynamodb::ensure_table(&setup.table()?, !is_aws(&env)).await?;
+        dynamodb::ensure_table(&setup.table()?, options.make_table || !is_aws(&env)).await?;
 
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
@@ -161,7 +164,8 @@ impl Machine {
 
     /// Stops everything, within a few seconds.
     pub async fn stop(self) {
-        for server in self.servers {
+        // The gateway first: the calls under way still need the others.
+        for server in self.servers.into_iter().rev() {
             server.stop().await;
         }
         if let Some(dynamodb) = self.dynamodb {

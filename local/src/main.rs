@@ -94,7 +94,9 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     }
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
-    let machine = Machine::start(Options { bind, port, sandbox_port, dynamodb_port, data, env, clock }).await?;
+    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, make_table: false };
+    let machine = Machine::start(options).await?;
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
     // Nothing is on a schedule yet; the option is there for scripts that must work later too.
@@ -105,12 +107,14 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
         machine.wechat_url(),
         machine.dynamodb_url()
     );
-    let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
     }
-    machine.stop().await;
+    tokio::select! {
+        () = machine.stop() => {}
+        _ = interrupted.recv() => {} // Somebody is in a hurry.
+    }
     Ok(())
 }
 

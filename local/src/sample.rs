@@ -17,7 +17,7 @@ pub enum SampleError {
     Malformed { path: PathBuf },
     #[error("there is no event {case} of {function}; there are: {}", known.join(", "))]
     Unknown { function: String, case: String, known: Vec<String> },
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
 

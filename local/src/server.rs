@@ -32,7 +32,7 @@ pub(crate) struct DropConnection;
 pub enum BindError {
     #[error("port {port} is in use: stop what uses it, or choose another one with {option}")]
     InUse { port: u16, option: &'static str },
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Other { address: SocketAddr, source: io::Error },
 }
 

@@ -124,8 +124,9 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
         });
         let mut line = Map::from_iter([("_aws".to_owned(), directive), (name, Value::from(1))]);
         line.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
-        // A line that cannot be written cannot be reported either.
-        let _ = writeln!(self.writer.make_writer(), "{}", Value::Object(line));
+        let line = format!("{}\n", Value::Object(line));
+        // A line that cannot be written cannot be reported either. In one piece, so that no other gets between.
+        let _ = self.writer.make_writer().write_all(line.as_bytes());
     }
 }
 

@@ -135,6 +135,14 @@ async fn binary(function: &str) -> PathBuf {
     let build = async || {
         // Of the whole workspace, so that features and with them the dependencies are those of the tests.
         let mut cargo = Command::new(env!("CARGO"));
+        // Build scripts that look at these would run again, and rebuild half of the dependencies.
+        #[expect(clippy::disallowed_methods, reason = "it is about the environment of a child process")]
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(name);
+            }
+        }
         cargo.args(["build", "--workspace", "--bins", "--locked", "--offline", "--message-format=json"]);
         let output = cargo.current_dir(root()).stderr(Stdio::inherit()).output().await.unwrap();
         assert!(output.status.success(), "the binaries cannot be built");

@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::PATHS;
 use super::faults::Fault;
 use super::state::{self, Nobody, Quota, Shared};
 
@@ -99,8 +100,7 @@ struct CallFilter {
 
 async fn calls(State(shared): State<Shared>, Query(filter): Query<CallFilter>) -> Json<Value> {
     let state = shared.lock();
-    let wanted = |path: &str| filter.path.as_ref().is_none_or(|wanted| wanted == path);
-    let calls: Vec<_> = state.calls.iter().filter(|call| wanted(&call.path)).collect();
+    let calls = state.calls.of_path(filter.path.as_deref());
     Json(json!({ "total": calls.len(), "calls": calls }))
 }
 
@@ -113,10 +113,11 @@ async fn faults(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({ "faults": shared.lock().faults.all() }))
 }
 
-async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Json<Value> {
+async fn add_fault(State(shared): State<Shared>, Json(fault): Json<Fault>) -> Reply {
+    fault.check().map_err(bad_request)?;
     let mut state = shared.lock();
     state.faults.add(fault);
-    Json(json!({ "faults": state.faults.all() }))
+    Ok(Json(json!({ "faults": state.faults.all() })))
 }
 
 async fn clear_faults(State(shared): State<Shared>) -> Json<Value> {
@@ -149,9 +150,12 @@ struct QuotaWish {
     per_day: Option<u64>,
 }
 
-async fn set_quota(State(shared): State<Shared>, Json(wish): Json<QuotaWish>) -> Json<Value> {
+async fn set_quota(State(shared): State<Shared>, Json(wish): Json<QuotaWish>) -> Reply {
+    if !PATHS.contains(&wish.path.as_str()) {
+        return Err(bad_request("there is no such path"));
+    }
     shared.lock().quotas.insert(wish.path, Quota::new(wish.per_minute, wish.per_day));
-    Json(json!({}))
+    Ok(Json(json!({})))
 }
 
 async fn all(State(shared): State<Shared>) -> Json<Value> {
@@ -163,8 +167,12 @@ async fn all(State(shared): State<Shared>) -> Json<Value> {
         "faults": state.faults.all(),
         "whitelists": state.whitelists,
         "quotas": quotas,
-        "calls": state.calls.len(),
+        "calls": state.calls.of_path(None).len(),
     }))
+}
+
+fn bad_request(message: &str) -> (StatusCode, Json<Value>) {
+    (StatusCode::BAD_REQUEST, Json(json!({ "message": message })))
 }
 
 fn not_found(nobody: &Nobody) -> (StatusCode, Json<Value>) {

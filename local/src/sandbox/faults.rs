@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::PATHS;
 use super::answer::Answer;
 
 /// What goes wrong, where, and how often.
@@ -23,8 +24,11 @@ pub(crate) struct Fault {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     /// Waits before anything else.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    latency_ms: Option<u64>,
+    #[serde(default)]
+    latency_ms: u64,
+    /// Waits when everything is done.
+    #[serde(default)]
+    answer_latency_ms: u64,
     /// Ends the connection before the work is done, or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drop: Option<When>,
@@ -51,8 +55,20 @@ pub(crate) enum Work {
 }
 
 impl Fault {
-    pub(crate) fn latency(&self) -> Option<Duration> {
-        self.latency_ms.map(Duration::from_millis)
+    /// Whether there is such a path, and such a status.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if !PATHS.contains(&self.path.as_str()) {
+            return Err("there is no such path");
+        }
+        self.status.is_none_or(|status| StatusCode::from_u16(status).is_ok()).then_some(()).ok_or("no such status")
+    }
+
+    pub(crate) fn latency_before(&self) -> Duration {
+        Duration::from_millis(self.latency_ms)
+    }
+
+    pub(crate) fn latency_after(&self) -> Duration {
+        Duration::from_millis(self.answer_latency_ms)
     }
 
     pub(crate) fn before_work(&self) -> Work {

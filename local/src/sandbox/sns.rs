@@ -32,7 +32,7 @@ fn code2session(shared: &Shared, query: &Code2SessionQuery) -> Result<Answer, An
         return Err(Answer::refusal(40002, "invalid grant_type"));
     }
     let mut state = shared.lock();
-    let app = state.app(&app_id).ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
+    let app = state.mini_program(&app_id).ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
     if app.app_secret.expose() != secret {
         return Err(Answer::refusal(40125, "invalid appsecret"));
     }

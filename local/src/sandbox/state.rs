@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use shared::clock::{Clock, Timestamp};
 use shared::random;
-use shared::wechat::{App, Apps};
+use shared::wechat::{App, AppKind, Apps};
 
 use super::answer::Answer;
+use super::calls::Calls;
 use super::faults::Faults;
 use crate::demo_user::{DEMO_CODE, DEMO_OPENID};
 
@@ -46,7 +47,7 @@ pub(crate) struct State {
     clock: Clock,
     pub(crate) users: BTreeMap<String, User>,
     codes: HashMap<String, Code>,
-    pub(crate) calls: Vec<Call>,
+    pub(crate) calls: Calls,
     pub(crate) faults: Faults,
     /// Addresses that may call, by app; an app without an entry may be called for by all.
     pub(crate) whitelists: BTreeMap<String, Vec<IpAddr>>,
@@ -83,18 +84,6 @@ enum CodeState {
     Used,
 }
 
-/// A call of WeChat's API. Status 0 is a connection that was dropped.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) app_id: String,
-    pub(crate) status: u16,
-    pub(crate) errcode: Option<i64>,
-    pub(crate) rid: Option<String>,
-}
-
 /// How often a path may be called, for each app.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quota {
@@ -129,7 +118,7 @@ impl State {
             clock,
             users: BTreeMap::new(),
             codes: HashMap::new(),
-            calls: Vec::new(),
+            calls: Calls::default(),
             faults: Faults::default(),
             whitelists: BTreeMap::new(),
             quotas: BTreeMap::new(),
@@ -145,8 +134,9 @@ impl State {
         state
     }
 
-    pub(crate) fn app(&self, app_id: &str) -> Option<&App> {
-        self.apps.find(app_id)
+    /// Only mini programs have codes of `wx.login`.
+    pub(crate) fn mini_program(&self, app_id: &str) -> Option<&App> {
+        self.apps.find(app_id).filter(|app| app.kind == AppKind::MiniProgram)
     }
 
     pub(crate) fn default_app(&self) -> Option<String> {
@@ -168,7 +158,7 @@ impl State {
 
     /// `wx.login`: a code for a user of an app.
     pub(crate) fn issue_code(&mut self, user: &str, app_id: &str) -> Result<String, Nobody> {
-        if self.app(app_id).is_none() || !self.users.contains_key(user) {
+        if self.mini_program(app_id).is_none() || !self.users.contains_key(user) {
             return Err(Nobody);
         }
         let (now, code) = (self.clock.timestamp(), random::base64url::<24>());
@@ -215,8 +205,13 @@ impl State {
 
     /// The refusal of a call for its address or its number.
     pub(crate) fn admit(&mut self, path: &str, app_id: &str, ip: IpAddr) -> Option<Answer> {
+        let ip = ip.to_canonical();
         if self.whitelists.get(app_id).is_some_and(|allowed| !allowed.contains(&ip)) {
-            let text = format!("invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist");
+            let mapped = match ip {
+                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                IpAddr::V6(ip) => ip,
+            };
+            let text = format!("invalid ip {ip} ipv6 {mapped}, not in whitelist");
             return Some(Answer::refusal(40164, &text));
         }
         let now = self.clock.timestamp();

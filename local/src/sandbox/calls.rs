@@ -1,0 +1,59 @@
+//! The log of calls.
+
+use serde::Serialize;
+
+use super::answer::Answer;
+
+/// A call of WeChat's API. It has no status while it is under way, and status 0 if its connection was dropped.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Call {
+    method: String,
+    path: String,
+    app_id: String,
+    status: Option<u16>,
+    errcode: Option<i64>,
+    rid: Option<String>,
+    #[serde(skip)]
+    id: u64,
+}
+
+impl Call {
+    pub(crate) fn new(method: String, path: String, app_id: String) -> Self {
+        Self { method, path, app_id, status: None, errcode: None, rid: None, id: 0 }
+    }
+}
+
+/// All calls, in the order of their arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    calls: Vec<Call>,
+    next_id: u64,
+}
+
+impl Calls {
+    /// Writes down a call that has arrived.
+    pub(crate) fn begin(&mut self, call: Call) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.calls.push(Call { id, ..call });
+        id
+    }
+
+    /// Writes down how it was answered.
+    pub(crate) fn end(&mut self, id: u64, answer: &Answer) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
+            call.status = Some(answer.status());
+            call.errcode = answer.errcode();
+            call.rid = answer.rid().map(str::to_owned);
+        }
+    }
+
+    pub(crate) fn of_path(&self, path: Option<&str>) -> Vec<&Call> {
+        self.calls.iter().filter(|call| path.is_none_or(|path| path == call.path)).collect()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.calls.clear();
+    }
+}

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use axum::routing::{any, post};
 use serde_json::json;
 use shared::clock::Clock;
@@ -45,6 +45,9 @@ async fn call(
         return own_answer(StatusCode::NOT_FOUND, "Not Found");
     };
     let (parts, body) = request.into_parts();
+    if !has_good_host(&parts.headers) {
+        return own_answer(StatusCode::BAD_REQUEST, "Bad Request");
+    }
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return own_answer(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
@@ -59,6 +62,12 @@ async fn call(
             own_answer(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
     }
+}
+
+/// API Gateway knows its requests by their host, so a function never sees one that is none.
+fn has_good_host(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+    host.is_none_or(|host| reqwest::Url::parse(&format!("http://{host}/")).is_ok())
 }
 
 /// An answer of API Gateway's own: it has no `code`.

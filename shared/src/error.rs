@@ -86,7 +86,7 @@ impl ErrorCode {
             Self::WechatUnavailable => {
                 ("wechat_unavailable", S::SERVICE_UNAVAILABLE, "WeChat gives no answer; try again")
             }
-            Self::WrongAppKind => ("wrong_app_kind", S::BAD_REQUEST, "this needs a session of a mini program"),
+            Self::WrongAppKind => ("wrong_app_kind", S::BAD_REQUEST, "this needs a mini program"),
         }
     }
 

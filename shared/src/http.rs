@@ -1,6 +1,7 @@
 //! A function behind HTTP: from the gateway's request to its response. Nothing below this layer knows a status code.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::time::Instant;
 
 use lambda_http::http::header::{
@@ -42,8 +43,7 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     fn call(&self, call: &Call) -> impl Future<Output = Result<Self::Reply, ApiError>> + Send;
 }
 
-/// One request to a function.
-#[derive(Debug)]
+/// One request to a function. Headers and body hold secrets, so they cannot be printed.
 pub struct Call {
     function: &'static str,
     request_id: String,
@@ -85,6 +85,12 @@ impl Call {
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType));
         }
         request::parse(&self.body).map_err(ApiError::invalid_request)
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({} {})", self.function, self.request_id)
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod deadline;
 pub mod env;
+pub mod json;
 pub mod random;
 pub mod seal;
 pub mod secret;

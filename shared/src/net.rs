@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lambda_http::http::{HeaderMap, StatusCode};
-use reqwest::redirect;
+use reqwest::{Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -15,12 +15,23 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
 
+/// A URL to append paths to: http or https, and nothing of a user or a query in it.
+pub(crate) fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let plain = url.query().is_none() && url.fragment().is_none();
+    let nobody = url.username().is_empty() && url.password().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain && nobody).then_some(url)
+}
+
 /// The longest wait for a connection, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An idle connection that is older is not used again. The other side, or a NAT between, may have dropped it without a
 /// word while the instance was frozen: NAT gateways do so after 350 s, servers commonly after 60 to 75 s.
 const IDLE_LIMIT: Duration = Duration::from_secs(55);
+
+/// A pool in steady use may hold a second connection that is not. It never gets as old as a NAT lets it.
+const POOL_LIMIT: Duration = Duration::from_secs(300);
 
 const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 
@@ -57,16 +68,17 @@ impl fmt::Debug for Tls {
 fn roots_from_file(path: &str) -> Result<RootCertStore, ConfigError> {
     let malformed = || ConfigError::malformed(SSL_CERT_FILE, "expected a readable PEM file of root certificates");
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|_| malformed())? {
-        roots.add(certificate.map_err(|_| malformed())?).map_err(|_| malformed())?;
-    }
+    // A system's bundle may have an odd one among the others.
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|_| malformed())?;
+    roots.add_parsable_certificates(certificates.flatten());
     (!roots.is_empty()).then_some(roots).ok_or_else(malformed)
 }
 
 /// A client for one upstream, with a pool of its own.
 ///
 /// Pools measure idle time on the monotonic clock, which may stand still while Lambda has the instance frozen. So the
-/// idle time is measured on the wall clock here, and a pool that has not been used for a while is thrown away.
+/// idle time is measured on the wall clock here, and a pool that has not been used for a while, or that is old, is
+/// thrown away.
 pub struct HttpClient {
     tls: Tls,
     clock: Clock,
@@ -75,11 +87,17 @@ pub struct HttpClient {
 
 struct Pool {
     client: reqwest::Client,
+    built_at: SystemTime,
     used_at: SystemTime,
 }
 
-/// What came back, whatever its status.
-#[derive(Debug)]
+impl Pool {
+    fn new(tls: &Tls, now: SystemTime) -> Self {
+        Self { client: build(tls), built_at: now, used_at: now }
+    }
+}
+
+/// What came back, whatever its status. Headers and body may hold secrets, so they cannot be printed.
 pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
@@ -87,6 +105,12 @@ pub struct HttpResponse {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpResponse({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 /// Why nothing came back. Never holds a URL: WeChat takes secrets in the query.
@@ -109,8 +133,7 @@ pub enum HttpError {
 impl HttpClient {
     /// A client without connections.
     pub fn new(tls: &Tls, clock: &Clock) -> Self {
-        let pool = Pool { client: build(tls), used_at: clock.now() };
-        Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(pool) }
+        Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(Pool::new(tls, clock.now())) }
     }
 
     /// Sends a request and reads the answer, up to `longest` bytes of body, before the deadline.
@@ -131,9 +154,9 @@ impl HttpClient {
     fn client(&self) -> reqwest::Client {
         let now = self.clock.now();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = now.duration_since(pool.used_at);
-        if idle.is_ok_and(|idle| idle > IDLE_LIMIT) {
-            pool.client = build(&self.tls);
+        let older = |since, limit| now.duration_since(since).is_ok_and(|age| age > limit);
+        if older(pool.used_at, IDLE_LIMIT) || older(pool.built_at, POOL_LIMIT) {
+            *pool = Pool::new(&self.tls, now);
         }
         pool.used_at = now;
         pool.client.clone()
@@ -190,7 +213,8 @@ impl From<reqwest::Error> for HttpError {
     }
 }
 
-fn root_cause(mut err: &dyn Error) -> String {
+/// The innermost reason of an error.
+pub(crate) fn root_cause(mut err: &(dyn Error + 'static)) -> String {
     while let Some(source) = err.source() {
         err = source;
     }

@@ -1,39 +1,11 @@
 //! Reading a request's body: a JSON object and nothing else.
 
-use std::fmt;
-use std::marker::PhantomData;
+use serde::de::DeserializeOwned;
 
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use crate::json::Object;
 
 /// The longest name of a field that is repeated to the client.
 const LONGEST_FIELD_NAME: usize = 64;
-
-/// A JSON object as a `T`. What serde derives for a struct takes an array as well; this does not.
-///
-/// Use it for objects inside of objects: [`parse`] wraps the outermost one.
-pub struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
 
 /// Reads a body as a JSON object.
 ///
@@ -84,6 +56,8 @@ fn shown(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -99,12 +73,6 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Line {
         sku: String,
-    }
-
-    impl fmt::Debug for Object<Line> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.fmt(f)
-        }
     }
 
     fn problem(body: &str) -> String {

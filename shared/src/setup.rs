@@ -1,5 +1,6 @@
 //! What a function is started with. Each asks for what it uses, and for nothing else.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -7,14 +8,13 @@ use aws_credential_types::Credentials;
 use crate::clock::Clock;
 use crate::env::{ConfigError, Env};
 use crate::log;
-use crate::net::{HttpClient, Tls};
+use crate::net::{HttpClient, Tls, base_url};
 use crate::seal::Sealer;
 use crate::secret::Secret;
 use crate::secrets_manager::SecretsManager;
 use crate::store::Table;
-use crate::wechat::{Apps, WECHAT_APPS, WechatClient};
+use crate::wechat::{Apps, WechatClient};
 
-const SEAL_KEY: &str = "SEAL_KEY";
 const SESSION_TTL_SECS: &str = "SESSION_TTL_SECS";
 const AWS_REGION: &str = "AWS_REGION";
 
@@ -86,7 +86,8 @@ impl Setup {
     ///
     /// If it is malformed, or cannot be read.
     pub async fn apps(&self) -> Result<Apps, ConfigError> {
-        Apps::parse(&self.secret(WECHAT_APPS, "WECHAT_APPS_SECRET_ARN").await?)
+        let (variable, apps) = self.secret("WECHAT_APPS", "WECHAT_APPS_SECRET_ARN").await?;
+        Apps::parse(&apps).map_err(|problem| ConfigError::malformed(variable, problem))
     }
 
     /// `SEAL_KEY` or `SEAL_KEY_SECRET_ARN`: the keys that seal what is kept.
@@ -95,8 +96,8 @@ impl Setup {
     ///
     /// If it is malformed, or cannot be read.
     pub async fn sealer(&self) -> Result<Sealer, ConfigError> {
-        let keys = self.secret(SEAL_KEY, "SEAL_KEY_SECRET_ARN").await?;
-        Sealer::parse(&keys).map_err(|err| ConfigError::malformed(SEAL_KEY, err))
+        let (variable, keys) = self.secret("SEAL_KEY", "SEAL_KEY_SECRET_ARN").await?;
+        Sealer::parse(&keys).map_err(|problem| ConfigError::malformed(variable, problem))
     }
 
     /// `SESSION_TTL_SECS`: how long a session lives.
@@ -110,20 +111,25 @@ impl Setup {
         self.env.parsed(SESSION_TTL_SECS, DEFAULT_SESSION_TTL_SECS, valid, expected).map(Duration::from_secs)
     }
 
-    /// `EGRESS_IP`: the addresses that have to be in WeChat's whitelist, as they are configured.
-    pub fn egress_ip(&self) -> String {
-        self.env.list("EGRESS_IP").join(",")
+    /// `EGRESS_IP`: the addresses that have to be in WeChat's whitelist.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not an address.
+    pub fn egress_ips(&self) -> Result<Vec<IpAddr>, ConfigError> {
+        let malformed = |_| ConfigError::malformed("EGRESS_IP", "expected IP addresses, separated by commas");
+        self.env.list("EGRESS_IP").into_iter().map(|ip| ip.parse().map_err(malformed)).collect()
     }
 
-    /// The text in the variable `inline`, or in the secret that the variable `arn` names.
-    async fn secret(&self, inline: &'static str, arn: &'static str) -> Result<Secret, ConfigError> {
+    /// The text in the variable `inline`, or in the secret that the variable `arn` names; and which of the two it was.
+    async fn secret(&self, inline: &'static str, arn: &'static str) -> Result<(&'static str, Secret), ConfigError> {
         match (self.env.get(inline), self.env.get(arn)) {
             (Some(_), Some(_)) => Err(ConfigError::Contradictory(inline, arn)),
             (None, None) => Err(ConfigError::MissingBoth(inline, arn)),
-            (Some(text), None) => Ok(Secret::new(text)),
+            (Some(text), None) => Ok((inline, Secret::new(text))),
             (None, Some(id)) => {
                 let text = self.secrets_manager()?.secret_text(id).await;
-                text.map_err(|source| ConfigError::Secret { variable: arn, source })
+                text.map(|text| (arn, text)).map_err(|source| ConfigError::Secret { variable: arn, source })
             }
         }
     }
@@ -152,8 +158,7 @@ impl Setup {
 
     fn endpoint(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.env.get(variable) else { return Ok(None) };
-        let valid = reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-        let malformed = || ConfigError::malformed(variable, "expected an http or https URL");
-        valid.then(|| Some(text.to_owned())).ok_or_else(malformed)
+        let malformed = || ConfigError::malformed(variable, "expected an http or https URL without query or user");
+        base_url(text).map(|_| Some(text.to_owned())).ok_or_else(malformed)
     }
 }

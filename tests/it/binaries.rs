@@ -6,6 +6,7 @@ use local::sample;
 use serde_json::{Value, json};
 use tests::root;
 use tests::runtime_api::Process;
+use tests::upstream::ClosedPort;
 use tests::world::World;
 
 /// The variables of a function, as `cargo dev` writes them for `sam local invoke`.
@@ -42,8 +43,8 @@ async fn every_binary_answers_behind_the_runtime_api() {
 #[tokio::test]
 async fn a_binary_logs_json_lines_without_secrets_at_trace() {
     let world = World::start_embedded().await;
-    let mut variables = variables(&world, "LoginFunction");
-    let mut process = Process::start("login", &variables).await;
+    let variables = variables(&world, "LoginFunction");
+    let process = Process::start("login", &variables).await;
     let mut written = String::new();
     let mut secrets = vec!["demo-code".to_owned(), "canary-code".to_owned(), variables["SEAL_KEY"].clone()];
     secrets.push(variables["WECHAT_APPS"].split('"').nth(7).unwrap().to_owned());
@@ -57,10 +58,12 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
     let refused = process.invoke(&json!({ "code": "canary-code" })).await.unwrap_err();
     assert!(refused["errorMessage"].as_str().unwrap().contains("API Gateway"), "{refused}");
     written += &text(process.stop().await);
-    // And where nothing can be reached.
+    // And where one of its upstreams cannot be reached.
+    let closed = ClosedPort::default();
     for name in ["WECHAT_API_URLS", "AWS_ENDPOINT_URL_DYNAMODB"] {
-        variables.insert(name.to_owned(), "http://127.0.0.1:9".to_owned());
-        process = Process::start("login", &variables).await;
+        let mut variables = variables.clone();
+        variables.insert(name.to_owned(), closed.url.clone());
+        let process = Process::start("login", &variables).await;
         assert_eq!(process.invoke(&event("login", "valid")).await.unwrap()["statusCode"], 503);
         written += &text(process.stop().await);
     }

@@ -77,6 +77,7 @@ async fn what_is_malformed_is_named_and_not_shown() {
         ("SESSION_TTL_SECS", "-1"),
         ("WECHAT_API_URLS", "canary"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "canary"),
+        ("EGRESS_IP", "canary"),
         ("SSL_CERT_FILE", "/canary"),
     ] {
         let problem = problem(name, value).await;
@@ -106,12 +107,13 @@ async fn two_at_once(State(both): State<Arc<Barrier>>, headers: HeaderMap, body:
     let secret = match body["SecretId"].as_str().unwrap().rsplit(':').next().unwrap() {
         "apps" => APPS,
         "seal" => SEAL_KEY,
+        "short" => "canary",
         _ => return (StatusCode::BAD_REQUEST, Json(json!({ "__type": "x#ResourceNotFoundException" }))),
     };
     (StatusCode::OK, Json(json!({ "ARN": body["SecretId"], "SecretString": secret })))
 }
 
-async fn secrets_manager(apps: &str) -> Env {
+async fn secrets_manager(apps: &str, seal: &str) -> Env {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(two_at_once).with_state(Arc::new(Barrier::new(2)));
@@ -121,18 +123,24 @@ async fn secrets_manager(apps: &str) -> Env {
     env.set("WECHAT_APPS", "");
     env.set("SEAL_KEY", "");
     env.set("WECHAT_APPS_SECRET_ARN", format!("arn:aws-cn:secretsmanager:cn-north-1:1:secret:{apps}"));
-    env.set("SEAL_KEY_SECRET_ARN", "arn:aws-cn:secretsmanager:cn-north-1:1:secret:seal");
+    env.set("SEAL_KEY_SECRET_ARN", format!("arn:aws-cn:secretsmanager:cn-north-1:1:secret:{seal}"));
     env
 }
 
 #[tokio::test]
 async fn secrets_are_fetched_side_by_side_and_signed() {
-    start::<login::Login>(secrets_manager("apps").await).await.unwrap();
+    start::<login::Login>(secrets_manager("apps", "seal").await).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_malformed_secret_names_the_variable_that_is_set() {
+    let problem = start::<login::Login>(secrets_manager("apps", "short").await).await.unwrap_err();
+    assert_eq!(problem, "SEAL_KEY_SECRET_ARN is malformed: every key must have at least 43 characters");
 }
 
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_names_its_variable_and_the_reason() {
-    let problem = start::<login::Login>(secrets_manager("nobody").await).await.unwrap_err();
+    let problem = start::<login::Login>(secrets_manager("nobody", "seal").await).await.unwrap_err();
     let expected = "the secret that WECHAT_APPS_SECRET_ARN names could not be read: Secrets Manager answered 400 Bad \
                     Request ResourceNotFoundException";
     assert_eq!(problem, expected);

@@ -62,6 +62,15 @@ async fn every_event_of_logout_gets_its_answer() {
     .await;
 }
 
+/// The fields of a success.
+fn keys(function: &str) -> &'static [&'static str] {
+    match function {
+        "login" => &["token", "expiresIn", "user"],
+        "user-info" => &["user"],
+        _ => &[],
+    }
+}
+
 fn error(status: u16, code: &str, message: &str) -> Value {
     json!({ "status": status, "code": code, "message": message })
 }
@@ -81,6 +90,9 @@ async fn check(function: &str, expected: &[(&str, Value)]) {
         let is_error = reply.status >= 400;
         let body = reply.json.as_object_mut().unwrap();
         assert_eq!(body.contains_key("requestId"), is_error, "{case}");
+        for name in if reply.status == 200 { keys(function) } else { &["code", "message", "requestId"] } {
+            assert!(body.contains_key(*name), "{case}: {name}");
+        }
         body.retain(|name, _| !RANDOM.contains(&name.as_str()));
         body.insert("status".to_owned(), reply.status.into());
         assert_eq!(&reply.json, expected, "{case}");

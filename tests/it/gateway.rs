@@ -2,6 +2,7 @@
 
 use local::sample;
 use serde_json::{Value, json};
+use tests::logs;
 use tests::root;
 use tests::world::World;
 
@@ -64,6 +65,13 @@ async fn a_route_that_does_not_exist_is_the_gateways_answer() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_none_is_the_gateways_answer() {
+    let world = World::start().await;
+    let reply = world.send("POST", "/login", &[JSON, ("host", "a:b")], r#"{"code":"demo-code"}"#).await;
+    assert_eq!((reply.status, &reply.json), (400, &json!({ "message": "Bad Request" })));
+}
+
+#[tokio::test]
 async fn the_invoke_api_takes_the_gateways_event() {
     let world = World::start().await;
     let event = sample::read(&root(), "login", "valid").unwrap().to_string();
@@ -74,6 +82,8 @@ async fn the_invoke_api_takes_the_gateways_event() {
         assert_eq!(reply.json["statusCode"], 200, "{:?}", reply.json);
         let body: Value = serde_json::from_str(reply.json["body"].as_str().unwrap()).unwrap();
         assert_eq!(body["token"].as_str().unwrap().len(), 43);
+        let lines = logs::of_request(reply.header("x-amzn-requestid"));
+        assert!(lines.iter().any(|line| line["message"] == "request"), "the id is that of the log");
     }
 }
 

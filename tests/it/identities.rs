@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::dynamodb_proxy::Kind;
@@ -100,6 +101,64 @@ async fn a_user_keeps_the_first_unionid_and_the_second_is_a_conflict() {
     let users = rows_of(&world, "USER").await;
     assert!(users.iter().any(|row| row.get("unionId").is_some_and(|id| id.as_s().unwrap() == "union-first")));
     assert_eq!(rows_of(&world, "UNIONID").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_link_that_meets_the_same_link_is_no_conflict() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let person = world.person(Value::Null).await;
+    world.login(&world.code(&person).await).await;
+    world.sandbox("PUT", &format!("/users/{person}"), json!({ "unionid": "union-twice" })).await;
+    // The user's row has been linked by another login, and the unionid's is still in its hands.
+    let reasons = ["ConditionalCheckFailed", "TransactionConflict", "None", "None", "None"];
+    proxy.inject("TransactWriteItems", 1, Kind::cancelled(&reasons));
+    let reply = world.login(&world.code(&person).await).await;
+    assert_eq!((reply.status, &reply.json["user"]["hasUnionId"]), (200, &json!(true)));
+    assert!(rows_of(&world, "CONFLICT#").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_conflict_that_cannot_be_recorded_does_not_stop_the_login() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let person = world.person(json!("union-one")).await;
+    world.login(&world.code(&person).await).await;
+    world.sandbox("PUT", &format!("/users/{person}"), json!({ "unionid": "union-two" })).await;
+    // The first fails to link, the second logs in, the third records.
+    proxy.inject_after("TransactWriteItems", 2, 1, Kind::error("ValidationException"));
+    let reply = world.login(&world.code(&person).await).await;
+    assert_eq!(reply.status, 200);
+    assert!(rows_of(&world, "CONFLICT#").await.is_empty());
+    assert_eq!(world.login(&world.code(&person).await).await.status, 200);
+    assert_eq!(rows_of(&world, "CONFLICT#").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_user_who_was_deleted_by_hand_is_made_anew() {
+    let world = World::start().await;
+    let person = world.person(Value::Null).await;
+    let before = world.login(&world.code(&person).await).await.json["user"]["id"].as_str().unwrap().to_owned();
+    let table = world.table();
+    let delete = table.client().delete_item().table_name(table.name());
+    let delete =
+        delete.key("pk", AttributeValue::S(format!("USER#{before}"))).key("sk", AttributeValue::S("USER".into()));
+    delete.send().await.unwrap();
+
+    let reply = world.login(&world.code(&person).await).await;
+    assert_eq!((reply.status, reply.json["user"]["id"].as_str().unwrap()), (200, before.as_str()));
+    let profile = world.call("user-info", reply.json["token"].as_str(), json!({})).await;
+    assert_eq!((profile.status, &profile.json["user"]["id"]), (200, &json!(before)));
+}
+
+#[tokio::test]
+async fn two_hundred_logins_at_once_of_a_user_in_conflict_all_succeed() {
+    let world = World::start().await;
+    let person = world.person(json!("union-mine")).await;
+    world.login(&world.code(&person).await).await;
+    world.sandbox("PUT", &format!("/users/{person}"), json!({ "unionid": "union-other" })).await;
+    let codes = join_all((0..200).map(|_| world.code(&person))).await;
+    let replies = join_all(codes.iter().map(|code| world.login(code))).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert_eq!(rows_of(&world, "CONFLICT#").await.len(), 1);
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tests::dynamodb_proxy::Kind;
 use tests::world::{World, event_with_body, reply};
 
 #[tokio::test]
@@ -88,9 +90,30 @@ async fn a_code_leads_nowhere_once_its_session_has_ended() {
     let code = world.code(&world.person(Value::Null).await).await;
     let token = world.login(&code).await.json["token"].as_str().unwrap().to_owned();
     assert_eq!(world.call("logout", Some(&token), json!({})).await.status, 200);
+    world.advance(Duration::from_secs(2));
 
     let again = world.login(&code).await;
     assert_eq!((again.status, again.code()), (400, "login_code_invalid"));
+}
+
+#[tokio::test]
+async fn an_invalid_code_is_looked_for_once() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    proxy.take_calls();
+    let reply = world.login("nobody-has-this-code").await;
+    assert_eq!((reply.status, reply.code()), (400, "login_code_invalid"));
+    assert_eq!(proxy.take_calls(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_visible_yet_is_waited_for() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let code = world.code(&world.person(Value::Null).await).await;
+    let first = world.login(&code).await;
+    // The code's row is there, and the session's is not, as a reader in the middle of a commit may see them.
+    proxy.inject_after("GetItem", 1, 2, Kind::Refuse(StatusCode::OK, json!({})));
+    let second = world.login(&code).await;
+    assert_eq!(second.json["token"], first.json["token"]);
 }
 
 #[tokio::test]

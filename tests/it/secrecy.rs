@@ -1,10 +1,13 @@
 //! Nothing secret is logged or kept in the clear.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
+use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::logs;
 use tests::upstream::{After, Upstream};
-use tests::world::World;
+use tests::world::{World, event_with_body, reply};
 
 const CANARIES: [&str; 7] = [
     "canary-app-secret",
@@ -68,9 +71,28 @@ async fn no_log_line_at_trace_holds_a_secret() {
         let world = world(&wechat).await;
         assert_ne!(world.login("canary-code-2").await.status, 200, "{wechat}");
     }
-    // DynamoDB cannot be reached.
-    let dead = World::start_with([("WECHAT_APPS", &apps()), ("WECHAT_API_URLS", &good.url)]).await;
-    assert_eq!(dead.login("canary-code-3").await.status, 200);
+    // Every way in which DynamoDB can fail.
+    let proxy = DynamoDbProxy::start(good_world.machine.dynamodb_url()).await;
+    let table = good_world.machine.env().get("TABLE_NAME").unwrap();
+    let faulty = World::start_with([
+        ("WECHAT_APPS", &apps()),
+        ("SEAL_KEY", SEAL_KEY),
+        ("WECHAT_API_URLS", &good.url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", &proxy.url),
+        ("TABLE_NAME", table),
+    ])
+    .await;
+    for name in ["ValidationException", "AccessDeniedException", "ResourceNotFoundException"] {
+        for operation in ["BatchGetItem", "TransactWriteItems", "GetItem"] {
+            proxy.inject(operation, 1, Kind::error(name));
+            assert_eq!(faulty.login("canary-code-3").await.status, 500, "{operation} {name}");
+        }
+    }
+    proxy.inject("TransactWriteItems", u32::MAX, Kind::cancelled(&["TransactionConflict"]));
+    let instance = faulty.instance("login").await;
+    let event = event_with_body("login", "valid", &json!({ "code": "canary-code-4" }));
+    let result = instance.invoke_within(event, faulty.now(), Duration::from_secs(2)).await.unwrap();
+    assert_eq!(reply(&result).code(), "busy");
 
     let lines = logs::all();
     assert!(lines.contains(r#""function":"login""#), "something is logged");

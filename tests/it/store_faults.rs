@@ -3,8 +3,16 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures::future::join_all;
+use local::sample;
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::deadline::Deadline;
+use shared::setup::Setup;
+use shared::store::{SessionToken, Sessions};
 use tests::dynamodb_proxy::Kind;
+use tests::root;
+use tests::upstream::ClosedPort;
 use tests::world::{World, event_with_body, reply};
 
 const NOTHING: [&str; 3] = ["None", "None", "None"];
@@ -67,6 +75,42 @@ async fn a_login_that_failed_after_its_write_is_found_by_the_same_code() {
     let failed = world.login(&code).await;
     assert_eq!((failed.status, failed.code()), (500, "internal"));
     assert_eq!(world.login(&code).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_reached_is_503_and_the_log_says_why() {
+    let (world, _proxy, behind) = World::start_with_proxy().await;
+    let token = world.logged_in().await["token"].as_str().unwrap().to_owned();
+    let closed = ClosedPort::default();
+    let mut env = world.machine.env().clone();
+    env.set("AWS_ENDPOINT_URL_DYNAMODB", &closed.url);
+    let setup = Setup::new(env, Clock::system()).unwrap();
+    let sessions = Sessions::new(setup.table().unwrap(), Clock::system());
+    let hash = SessionToken::parse(&token).unwrap().hash();
+    let err = sessions.find(&hash, Deadline::after(Duration::from_millis(300))).await.unwrap_err();
+    let expected = "the table was busy until the deadline (could not connect: Connection refused (os error 111))";
+    assert_eq!(err.to_string(), expected);
+    assert!(behind.rows().await.len() >= 5);
+}
+
+#[tokio::test]
+async fn a_logout_of_all_that_runs_out_of_time_leaves_less_for_the_next_try() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let person = world.person(Value::Null).await;
+    let codes = join_all((0..60).map(|_| world.code(&person))).await;
+    let logins = join_all(codes.iter().map(|code| world.login(code))).await;
+    let token = logins[0].json["token"].as_str().unwrap();
+    // The first batch of sessions and of lines goes, and then nothing more.
+    proxy.inject_after("BatchWriteItem", 2, u32::MAX, Kind::error("ThrottlingException"));
+    let mut event = sample::read(&root(), "logout", "all").unwrap();
+    event["headers"]["authorization"] = format!("Bearer {token}").into();
+    let instance = world.instance("logout").await;
+    let event = event.to_string().into_bytes();
+    let result = instance.invoke_within(event, world.now(), Duration::from_secs(2)).await.unwrap();
+    assert_eq!(reply(&result).code(), "busy");
+    let user = format!("USER#{}", logins[0].json["user"]["id"].as_str().unwrap());
+    let lines = world.rows().await.into_iter().filter(|row| *row["pk"].as_s().unwrap() == user).count() - 1;
+    assert_eq!(lines, 35);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::logs;
 use tests::root;
-use tests::upstream::{After, Upstream};
+use tests::upstream::{After, ClosedPort, Upstream};
 use tests::world::{World, event_with_body, reply};
 
 async fn fresh_code(world: &World) -> String {
@@ -101,12 +101,40 @@ async fn a_connection_that_drops_after_the_work_costs_the_code() {
 #[tokio::test]
 async fn a_wechat_that_hangs_is_given_up_before_lambda_gives_up_the_function() {
     let world = World::start().await;
-    world.fault(json!({ "latencyMs": 60_000 })).await;
+    world.fault(json!({ "latencyMs": 60_000, "times": 9 })).await;
     let event = event_with_body("login", "valid", &json!({ "code": fresh_code(&world).await }));
     let instance = world.instance("login").await;
     let result = instance.invoke_within(event, world.now(), Duration::from_secs(2)).await;
     let reply = reply(&result.expect("the function answers before its timeout"));
     assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
+    assert_eq!(world.wechat_calls().await, 1, "after a timeout it is not asked again");
+}
+
+#[tokio::test]
+async fn a_timeout_moves_no_request_to_another_host() {
+    let other = Upstream::start(r#"{"openid":"o","session_key":"k"}"#, After::Stay).await;
+    let silent = World::start().await;
+    silent.fault(json!({ "latencyMs": 60_000 })).await;
+    let hosts = format!("{},{}", silent.machine.wechat_url(), other.url);
+    let world = World::start_with([("WECHAT_API_URLS", &hosts)]).await;
+    let instance = world.instance("login").await;
+    let event = event_with_body("login", "valid", &json!({ "code": "x" }));
+    let result = instance.invoke_within(event, world.now(), Duration::from_secs(2)).await;
+    assert_eq!(reply(&result.unwrap()).code(), "wechat_unavailable");
+    assert_eq!(other.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_costs_the_code() {
+    let world = World::start().await;
+    world.fault(json!({ "answerLatencyMs": 60_000 })).await;
+    let person = world.person(Value::Null).await;
+    let event = event_with_body("login", "valid", &json!({ "code": world.code(&person).await }));
+    let instance = world.instance("login").await;
+    for expected in ["wechat_unavailable", "login_code_invalid"] {
+        let result = instance.invoke_within(event.clone(), world.now(), Duration::from_secs(2)).await;
+        assert_eq!(reply(&result.unwrap()).code(), expected);
+    }
 }
 
 #[tokio::test]
@@ -196,9 +224,8 @@ async fn answers_of_the_documented_shape_are_understood() {
 #[tokio::test]
 async fn the_next_host_is_asked_where_the_first_cannot_be_reached() {
     let other = Upstream::start(r#"{"openid":"o","session_key":"k"}"#, After::Stay).await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let hosts = format!("http://{},{}", closed.local_addr().unwrap(), other.url);
-    drop(closed);
+    let closed = ClosedPort::default();
+    let hosts = format!("{},{}", closed.url, other.url);
     let world = World::start_with([("WECHAT_API_URLS", &hosts)]).await;
     assert_eq!(world.login("one").await.status, 200);
     assert_eq!(world.login("two").await.status, 200);
@@ -207,10 +234,8 @@ async fn the_next_host_is_asked_where_the_first_cannot_be_reached() {
 
 #[tokio::test]
 async fn no_host_at_all_is_unavailable() {
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = format!("http://{}", closed.local_addr().unwrap());
-    drop(closed);
-    let world = World::start_with([("WECHAT_API_URLS", &host)]).await;
+    let closed = ClosedPort::default();
+    let world = World::start_with([("WECHAT_API_URLS", &closed.url)]).await;
     let reply = world.login("one").await;
     assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"));
 }

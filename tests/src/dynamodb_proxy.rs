@@ -17,7 +17,9 @@ use crate::http::Client;
 pub struct Fault {
     /// The operation, such as `TransactWriteItems`.
     pub operation: &'static str,
-    /// For how many calls.
+    /// How many calls go well first.
+    pub after: u32,
+    /// For how many calls then.
     pub times: u32,
     /// How.
     pub kind: Kind,
@@ -79,7 +81,12 @@ impl DynamoDbProxy {
 
     /// Lets something go wrong.
     pub fn inject(&self, operation: &'static str, times: u32, kind: Kind) {
-        self.state.lock().unwrap().queue.push(Fault { operation, times, kind });
+        self.inject_after(operation, 0, times, kind);
+    }
+
+    /// Lets something go wrong, but not at once.
+    pub fn inject_after(&self, operation: &'static str, after: u32, times: u32, kind: Kind) {
+        self.state.lock().unwrap().queue.push(Fault { operation, after, times, kind });
     }
 
     /// The operations so far, those that went wrong included; and starts to count anew.
@@ -91,6 +98,10 @@ impl DynamoDbProxy {
         let mut faults = self.state.lock().unwrap();
         faults.calls.push(operation.to_owned());
         let fault = faults.queue.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
+        if fault.after > 0 {
+            fault.after -= 1;
+            return None;
+        }
         fault.times -= 1;
         Some(fault.kind.clone())
     }

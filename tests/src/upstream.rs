@@ -4,7 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// A port that nobody listens on, as long as this is kept.
+#[derive(Debug)]
+pub struct ClosedPort {
+    /// Where nobody is.
+    pub url: String,
+    _socket: TcpSocket,
+}
+
+impl Default for ClosedPort {
+    fn default() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self { url: format!("http://{}", socket.local_addr().unwrap()), _socket: socket }
+    }
+}
 
 /// What a connection does after its first answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub struct Login {
     apps: Apps,
     wechat: WechatClient,
     logins: Logins,
-    egress_ip: String,
+    egress_ips: String,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +58,8 @@ impl HttpFunction for Login {
         let (table, wechat, ttl) = (setup.table()?, setup.wechat()?, setup.session_ttl()?);
         let (apps, sealer) = tokio::try_join!(setup.apps(), setup.sealer())?;
         let logins = Logins::new(table, Arc::new(sealer), setup.clock().clone(), ttl);
-        Ok(Self { apps, wechat, logins, egress_ip: setup.egress_ip() })
+        let egress_ips: Vec<_> = setup.egress_ips()?.iter().map(ToString::to_string).collect();
+        Ok(Self { apps, wechat, logins, egress_ips: egress_ips.join(",") })
     }
 
     async fn call(&self, call: &Call) -> Result<LoginReply, ApiError> {
@@ -99,7 +100,7 @@ impl Login {
             requestId = call.request_id(),
             appId = app.app_id.as_str(),
             seenIp = refusal.seen_ip.map(tracing::field::display),
-            egressIp = self.egress_ip,
+            egressIp = self.egress_ips,
             "the caller's address is not in the app's IP whitelist: add egressIp in WeChat's console"
         );
         Metric::IpNotInWhitelist.count(call.function(), call.request_id());
@@ -113,6 +114,7 @@ fn report_conflict(call: &Call, login: &store::Login) {
         requestId = call.request_id(),
         userId = login.user.id.as_str(),
         otherUserId = conflict.other.as_ref().map(|other| other.as_str()),
+        unrecorded = conflict.unrecorded.as_ref().map(tracing::field::display),
         "the unionid of this login is not this user's: nothing was linked"
     );
     Metric::IdentityConflict.count(call.function(), call.request_id());
@@ -123,7 +125,7 @@ impl From<store::Login> for LoginReply {
         let user = LoginUser {
             id: login.user.id.as_str().to_owned(),
             is_new: login.is_new,
-            has_union_id: login.user.has_unionid,
+            has_union_id: login.user.unionid.is_some(),
             phone_number: login.user.phone_number.map(|number| number.expose().to_owned()),
         };
         Self { token: login.token.expose().to_owned(), expires_in: login.expires_in_secs, user }

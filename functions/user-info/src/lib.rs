@@ -63,7 +63,7 @@ impl From<User> for Profile {
             id: user.id.as_str().to_owned(),
             nick_name: user.nick_name.map(|name| name.expose().to_owned()),
             avatar_url: user.avatar_url.map(|url| url.expose().to_owned()),
-            has_union_id: user.has_unionid,
+            has_union_id: user.unionid.is_some(),
             phone_number: user.phone_number.map(|number| number.expose().to_owned()),
         }
     }

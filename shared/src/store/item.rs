@@ -88,10 +88,6 @@ impl Item {
         Ok(Key::new(self.str(attr::PK)?.to_owned(), self.str(attr::SK)?))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
     pub(super) fn str(&self, name: &'static str) -> Result<&str, StoreError> {
         self.optional_str(name)?.ok_or(StoreError::Corrupt(name))
     }
@@ -117,6 +113,6 @@ impl Item {
     }
 }
 
-pub(super) fn number(value: Timestamp) -> AttributeValue {
+fn number(value: Timestamp) -> AttributeValue {
     AttributeValue::N(value.as_secs().to_string())
 }

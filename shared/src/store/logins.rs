@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::item::{Item, Key, attr};
 use super::sessions::{self, SessionToken, Sessions};
-use super::table::{Table, Transaction, Write};
+use super::table::{Condition, Pauses, Table, Transaction, Write};
 use super::users::{Known, Plan, User, UserId, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
@@ -20,6 +20,10 @@ use crate::wechat::{AppId, Identity, LoginCode, SessionKey};
 
 /// How long a code leads to the session that it made.
 const CODE_TTL: Duration = Duration::from_secs(120);
+
+/// The rows of one transaction become visible within milliseconds of each other, but not at once: for so long, a session
+/// that is missing may be on its way. (Clocks of instances differ by less.)
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 const SEALED: &str = "sealed";
 
@@ -63,10 +67,12 @@ pub struct Login {
 }
 
 /// The openid and the unionid of a login lead to different users, or the user has another unionid.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct UnionIdConflict {
     /// The user whose unionid it is, where there is one.
     pub other: Option<UserId>,
+    /// Why it could not be recorded in the table, if so. The login is none the worse.
+    pub unrecorded: Option<StoreError>,
 }
 
 impl Logins {
@@ -87,20 +93,20 @@ impl Logins {
     /// If the table gives no answer before the deadline. Nothing was written then, or all of it was.
     pub async fn login(&self, new: &NewLogin<'_>, deadline: Deadline) -> Result<Login, StoreError> {
         let mut has_another_unionid = false;
+        let mut pauses = Pauses::until(deadline);
         loop {
             let known = Known::read(&self.table, new.identity, deadline).await?;
             let plan = Plan::new(known, new.identity, has_another_unionid);
             match self.carry_out(&plan, new, deadline).await? {
                 Ok(login) => return Ok(login),
-                // The first write of a link is the one to the user. Where both failed, somebody else has just linked.
-                Err(failed) if matches!(plan, Plan::Link(_)) => {
-                    has_another_unionid = failed.starts_with(&[true, false])
+                // The first write of a link is to the user, the second to the unionid. If that failed too, or is in the
+                // hands of others, somebody has just linked.
+                Err(conditions) if matches!(plan, Plan::Link(_)) => {
+                    has_another_unionid = conditions.starts_with(&[Condition::Failed, Condition::Held]);
                 }
                 Err(_) => {}
             }
-            if deadline.left().is_zero() {
-                return Err(StoreError::Busy("others at work on the same identity".to_owned()));
-            }
+            pauses.next("others at work on the same identity").await?;
         }
     }
 
@@ -117,25 +123,29 @@ impl Logins {
     ) -> Result<Option<Recalled>, StoreError> {
         let key = code_key(app_id, code);
         let Some(row) = self.table.get(&key, deadline).await? else { return Ok(None) };
-        if row.is_expired(self.clock.timestamp())? {
-            return Ok(None);
+        let now = self.clock.timestamp();
+        if row.is_expired(now)? {
+            return Ok(Some(Recalled::Ended));
         }
+        let settled = row.time(attr::EXPIRES_AT)?.secs_since(now) + SETTLED_AFTER.as_secs() <= CODE_TTL.as_secs();
         let sealed = row.optional_bytes(SEALED)?.ok_or(StoreError::Corrupt(SEALED))?;
         let opened = self.sealer.bound_to(code.expose().as_bytes()).open(sealed, &key.context(SEALED));
         let Some(record) = opened.and_then(|json| serde_json::from_slice::<CodeRecord>(&json).ok()) else {
             return Ok(Some(Recalled::Ended));
         };
-        self.resume(record, deadline).await.map(Some)
+        match self.resume(record, deadline).await? {
+            Some(login) => Ok(Some(Recalled::Live(Box::new(login)))),
+            None => Ok(settled.then_some(Recalled::Ended)),
+        }
     }
 
-    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Recalled, StoreError> {
+    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Option<Login>, StoreError> {
         let token = SessionToken::parse(&record.token).ok_or(StoreError::Corrupt(SEALED))?;
         let (hash, user_id) = (token.hash(), UserId::new(record.user_id));
         let reads = tokio::try_join!(self.sessions.find(&hash, deadline), self.users.find(&user_id, deadline))?;
-        let (Some(session), Some(user)) = reads else { return Ok(Recalled::Ended) };
+        let (Some(session), Some(user)) = reads else { return Ok(None) };
         let expires_in_secs = session.expires_at.secs_since(self.clock.timestamp());
-        let login = Login { token, expires_in_secs, user, is_new: record.is_new, conflict: None };
-        Ok(Recalled::Live(Box::new(login)))
+        Ok(Some(Login { token, expires_in_secs, user, is_new: record.is_new, conflict: None }))
     }
 
     /// Writes everything at once, or says which conditions did not hold.
@@ -144,7 +154,7 @@ impl Logins {
         plan: &Plan,
         new: &NewLogin<'_>,
         deadline: Deadline,
-    ) -> Result<Result<Login, Vec<bool>>, StoreError> {
+    ) -> Result<Result<Login, Vec<Condition>>, StoreError> {
         let now = self.clock.timestamp();
         let created = plan.created_user(new.identity);
         let is_new = created.is_some();
@@ -166,13 +176,31 @@ impl Logins {
         if let Transaction::ConditionFailed(failed) = transaction? {
             return Ok(Err(failed));
         }
-        let mut user = user?.ok_or(StoreError::Corrupt(attr::USER_ID))?;
-        user.has_unionid |= matches!(plan, Plan::Link(_));
-        let conflict = match plan {
-            Plan::Conflict { other, .. } => Some(UnionIdConflict { other: other.clone() }),
-            Plan::Adopt(_) | Plan::Create(_) | Plan::Link(_) | Plan::Return(_) => None,
+        let mut user = match user? {
+            Some(user) => user,
+            None => self.users.restore(plan.user(), now, deadline).await?,
         };
+        if let Plan::Link(_) = plan {
+            user.unionid = new.identity.unionid.clone();
+        }
+        let conflict = self.conflict(plan, &user, new.identity, deadline).await;
         Ok(Ok(Login { token: new.token.clone(), expires_in_secs: self.session_ttl.as_secs(), user, is_new, conflict }))
+    }
+
+    /// Records the conflict that a login met, if it met one.
+    async fn conflict(
+        &self,
+        plan: &Plan,
+        user: &User,
+        identity: &Identity,
+        deadline: Deadline,
+    ) -> Option<UnionIdConflict> {
+        let (Plan::Conflict { other, .. }, Some(unionid)) = (plan, &identity.unionid) else { return None };
+        if user.unionid.as_ref() == Some(unionid) {
+            return None; // Somebody else linked it meanwhile.
+        }
+        let recorded = self.users.record_conflict(&user.id, other.as_ref(), unionid, self.clock.timestamp(), deadline);
+        Some(UnionIdConflict { other: other.clone(), unrecorded: recorded.await.err() })
     }
 
     fn record_code(&self, new: &NewLogin<'_>, user: &UserId, is_new: bool, now: Timestamp) -> Write {

@@ -29,7 +29,7 @@ use lambda_http::http;
 use super::StoreError;
 use super::item::{Item, Key};
 use crate::deadline::Deadline;
-use crate::net::{HttpClient, HttpError};
+use crate::net::{HttpClient, HttpError, root_cause};
 use crate::random;
 
 /// The longest wait for one answer: DynamoDB's own are in milliseconds.
@@ -43,7 +43,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_ANSWER: usize = 20 * 1024 * 1024;
 
 /// What BatchWriteItem takes. Source: DynamoDB API reference.
-const BATCH_WRITE_ITEMS: usize = 25;
+pub(super) const BATCH_WRITE_ITEMS: usize = 25;
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -56,8 +56,28 @@ pub struct Table {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Transaction {
     Committed,
-    /// Nothing was written: for each write, whether it was its condition that did not hold.
-    ConditionFailed(Vec<bool>),
+    /// Nothing was written: what is known of the condition of each write. At least one failed.
+    ConditionFailed(Vec<Condition>),
+}
+
+/// What is known of the condition of a write in a transaction that was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Failed,
+    Held,
+    /// The row was in the hands of others.
+    Unknown,
+}
+
+impl Condition {
+    /// Source: DynamoDB API reference, "TransactWriteItems", cancellation reasons.
+    fn of(reason: &CancellationReason) -> Self {
+        match reason.code() {
+            Some("ConditionalCheckFailed") => Self::Failed,
+            None | Some("None") => Self::Held,
+            Some(_) => Self::Unknown,
+        }
+    }
 }
 
 /// One write of a transaction.
@@ -162,19 +182,20 @@ impl Table {
         }
     }
 
-    /// Deletes rows, one by one for all that others can see.
-    pub(super) async fn delete_many(&self, keys: Vec<Key>, deadline: Deadline) -> Result<(), StoreError> {
-        let requests: Vec<_> = keys.into_iter().map(delete_request).collect::<Result<_, _>>()?;
-        for batch in requests.chunks(BATCH_WRITE_ITEMS) {
-            let mut left = batch.to_vec();
-            let mut pauses = Pauses::until(deadline);
-            while !left.is_empty() {
-                let request = self.client.batch_write_item().request_items(&self.name, left);
-                let output = call(deadline, || request.clone().send()).await?;
-                left = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
-                if !left.is_empty() {
-                    pauses.next("UnprocessedItems").await?;
-                }
+    /// Deletes up to [`BATCH_WRITE_ITEMS`] rows, one by one for all that others can see.
+    pub(super) async fn delete_batch(
+        &self,
+        keys: impl Iterator<Item = Key>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let mut left: Vec<_> = keys.map(delete_request).collect::<Result<_, _>>()?;
+        let mut pauses = Pauses::until(deadline);
+        while !left.is_empty() {
+            let request = self.client.batch_write_item().request_items(&self.name, left);
+            let output = call(deadline, || request.clone().send()).await?;
+            left = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+            if !left.is_empty() {
+                pauses.next("UnprocessedItems").await?;
             }
         }
         Ok(())
@@ -234,7 +255,7 @@ fn delete_request(key: Key) -> Result<WriteRequest, StoreError> {
 
 /// The end of a call that is not a success.
 enum CallError {
-    ConditionFailed(Vec<bool>),
+    ConditionFailed(Vec<Condition>),
     Store(StoreError),
 }
 
@@ -268,18 +289,18 @@ where
 }
 
 /// Pauses with jitter, until the deadline leaves no time for another.
-struct Pauses {
+pub(super) struct Pauses {
     deadline: Deadline,
     next: Duration,
 }
 
 impl Pauses {
-    fn until(deadline: Deadline) -> Self {
+    pub(super) fn until(deadline: Deadline) -> Self {
         Self { deadline, next: FIRST_PAUSE }
     }
 
     /// Pauses, or says why it is too late for another try.
-    async fn next(&mut self, reason: &str) -> Result<(), StoreError> {
+    pub(super) async fn next(&mut self, reason: &str) -> Result<(), StoreError> {
         let pause = random::jitter(self.next);
         if self.deadline.left() <= pause {
             return Err(StoreError::Busy(reason.to_owned()));
@@ -323,13 +344,17 @@ fn verdict<E: Failure>(err: &SdkError<E>) -> Verdict {
             SdkError::ConstructionFailure(_) => {
                 Verdict::End(CallError::Store(StoreError::Refused("the request cannot be built".to_owned())))
             }
-            _ => Verdict::Again("no answer".to_owned()),
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure.as_connector_error().map(|err| root_cause(err));
+                Verdict::Again(cause.unwrap_or_else(|| "no answer".to_owned()))
+            }
+            _ => Verdict::Again("an unreadable answer".to_owned()),
         };
     };
     let reasons = refusal.err().cancellation_reasons();
-    if reasons.iter().any(|reason| reason.code() == Some("ConditionalCheckFailed")) {
-        let failed = reasons.iter().map(|reason| reason.code() == Some("ConditionalCheckFailed"));
-        return Verdict::End(CallError::ConditionFailed(failed.collect()));
+    let conditions: Vec<_> = reasons.iter().map(Condition::of).collect();
+    if conditions.contains(&Condition::Failed) {
+        return Verdict::End(CallError::ConditionFailed(conditions));
     }
     let code = reasons.iter().filter_map(CancellationReason::code).find(|code| *code != "None");
     let code = code.or(refusal.err().code()).unwrap_or("UnknownError").to_owned();

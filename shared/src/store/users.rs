@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::StoreError;
-use super::item::{Item, Key, attr, number};
+use super::item::{Item, Key, attr};
 use super::table::{Change, Table, Write};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
@@ -20,6 +20,7 @@ use crate::wechat::{Identity, UnionId};
 
 const AVATAR_URL: &str = "avatarUrl";
 const NICK_NAME: &str = "nickName";
+const OTHER_USER_ID: &str = "otherUserId";
 const PHONE_NUMBER: &str = "phoneNumber";
 const UNION_ID: &str = "unionId";
 
@@ -61,10 +62,16 @@ pub struct User {
     pub nick_name: Option<Secret>,
     /// The picture that the user set. Personal data.
     pub avatar_url: Option<Secret>,
-    /// Whether the user is known across apps.
-    pub has_unionid: bool,
+    /// The user across apps, where that is known. Personal data.
+    pub unionid: Option<UnionId>,
     /// The phone number, unless the key that sealed it is gone. Personal data.
     pub phone_number: Option<Secret>,
+}
+
+impl User {
+    fn blank(id: &UserId, unionid: Option<UnionId>) -> Self {
+        Self { id: id.clone(), nick_name: None, avatar_url: None, unionid, phone_number: None }
+    }
 }
 
 /// Reads users.
@@ -90,6 +97,32 @@ impl Users {
         row.map(|row| self.read(id, &row)).transpose()
     }
 
+    /// Makes a user's row anew that somebody deleted by hand: the identities still lead there.
+    pub(super) async fn restore(&self, id: &UserId, now: Timestamp, deadline: Deadline) -> Result<User, StoreError> {
+        let row = Item::new(id.key()).with_time(attr::CREATED_AT, now);
+        // Where the condition fails, somebody else has just done it.
+        self.table.transact(vec![Write::Create(row)], deadline).await?;
+        Ok(User::blank(id, None))
+    }
+
+    /// Records that `unionid` is not this user's: one row for each such pair. Returns once it is there.
+    pub(super) async fn record_conflict(
+        &self,
+        user: &UserId,
+        other: Option<&UserId>,
+        unionid: &UnionId,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let key = Key::new(user.partition(), format!("CONFLICT#{}", unionid.expose()));
+        let row = Item::new(key).with_str(UNION_ID, unionid.expose()).with_time(attr::CREATED_AT, now);
+        let row = match other {
+            Some(other) => row.with_str(OTHER_USER_ID, other.as_str()),
+            None => row,
+        };
+        self.table.transact(vec![Write::Create(row)], deadline).await.map(|_| ())
+    }
+
     fn read(&self, id: &UserId, row: &Item) -> Result<User, StoreError> {
         let secret = |name| Ok::<_, StoreError>(row.optional_str(name)?.map(Secret::new));
         let sealed = row.optional_bytes(PHONE_NUMBER)?;
@@ -98,7 +131,7 @@ impl Users {
             id: id.clone(),
             nick_name: secret(NICK_NAME)?,
             avatar_url: secret(AVATAR_URL)?,
-            has_unionid: row.has(UNION_ID),
+            unionid: row.optional_str(UNION_ID)?.map(UnionId::new),
             phone_number: opened.and_then(|number| String::from_utf8(number).ok()).map(Secret::new),
         })
     }
@@ -176,9 +209,6 @@ impl Plan {
         let unionid = identity.unionid.as_ref();
         match self {
             Self::Adopt(_) => vec![openid()],
-            Self::Conflict { user, other } => {
-                unionid.map(|id| record_conflict(user, other, id, now)).into_iter().collect()
-            }
             Self::Create(user) => {
                 let row = Item::new(user.key()).with_time(attr::CREATED_AT, now);
                 let row = match unionid {
@@ -192,15 +222,14 @@ impl Plan {
                 let link = unionid.map(|id| [link(user, id), lead_here(unionid_key(id))]);
                 link.into_iter().flatten().collect()
             }
-            Self::Return(_) => Vec::new(),
+            Self::Conflict { .. } | Self::Return(_) => Vec::new(),
         }
     }
 
     /// The user as he or she is once a new row has been written, if this makes one.
     pub(super) fn created_user(&self, identity: &Identity) -> Option<User> {
         let Self::Create(id) = self else { return None };
-        let has_unionid = identity.unionid.is_some();
-        Some(User { id: id.clone(), nick_name: None, avatar_url: None, has_unionid, phone_number: None })
+        Some(User::blank(id, identity.unionid.clone()))
     }
 }
 
@@ -212,23 +241,6 @@ fn link(user: &UserId, unionid: &UnionId) -> Write {
         condition: Some("attribute_exists(pk) AND attribute_not_exists(unionId)"),
         values: HashMap::from([(":unionid".to_owned(), AttributeValue::S(unionid.expose().to_owned()))]),
     })
-}
-
-/// One row for each pair of a user and a unionid that is not theirs.
-fn record_conflict(user: &UserId, other: &Option<UserId>, unionid: &UnionId, now: Timestamp) -> Write {
-    let mut values = HashMap::from([
-        (":now".to_owned(), number(now)),
-        (":unionid".to_owned(), AttributeValue::S(unionid.expose().to_owned())),
-    ]);
-    let update = match other {
-        Some(other) => {
-            values.insert(":other".to_owned(), AttributeValue::S(other.as_str().to_owned()));
-            "SET unionId = :unionid, createdAt = if_not_exists(createdAt, :now), seenAt = :now, otherUserId = :other"
-        }
-        None => "SET unionId = :unionid, createdAt = if_not_exists(createdAt, :now), seenAt = :now",
-    };
-    let key = Key::new(user.partition(), format!("CONFLICT#{}", unionid.expose()));
-    Write::Update(Change { key, update, condition: None, values })
 }
 
 fn openid_key(identity: &Identity) -> Key {

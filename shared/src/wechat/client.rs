@@ -12,7 +12,8 @@ use super::{App, Identity, LoginCode, OpenId, Refusal, SessionKey, UnionId, Unus
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
-use crate::net::{HttpClient, HttpError, Tls};
+use crate::json::Object;
+use crate::net::{HttpClient, HttpError, Tls, base_url};
 use crate::random;
 
 /// The variable that names other hosts.
@@ -151,8 +152,7 @@ struct Code2Session {
 struct Envelope {
     #[serde(default)]
     errcode: i64,
-    #[serde(default)]
-    errmsg: String,
+    errmsg: Option<String>,
 }
 
 /// The errcode comes first: an answer that has one holds nothing else of use. The `Content-Type` is not looked at,
@@ -162,13 +162,13 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, WechatError> {
         return Err(WechatError::Answer(Unusable::Empty));
     }
     let malformed = |_| WechatError::Answer(Unusable::Malformed);
-    let envelope: Envelope = serde_json::from_slice(body).map_err(malformed)?;
+    // An errmsg has been seen in another encoding; the errcode beside it counts all the same.
+    let text = String::from_utf8_lossy(body);
+    let Object(envelope) = serde_json::from_str::<Object<Envelope>>(&text).map_err(malformed)?;
     if envelope.errcode != 0 {
-        return Err(WechatError::Refused(Refusal {
-            errcode: envelope.errcode,
-            rid: rid(&envelope.errmsg),
-            seen_ip: envelope.errmsg.split([' ', ',']).find_map(|word| word.parse().ok()),
-        }));
+        let errmsg = envelope.errmsg.unwrap_or_default();
+        let seen_ip = errmsg.split([' ', ',']).find_map(|word| word.parse().ok());
+        return Err(WechatError::Refused(Refusal { errcode: envelope.errcode, rid: rid(&errmsg), seen_ip }));
     }
     serde_json::from_slice(body).map_err(malformed)
 }
@@ -191,11 +191,11 @@ struct Hosts {
 
 impl Hosts {
     fn from_env(env: &Env, clock: &Clock) -> Result<Self, ConfigError> {
-        let mut urls = env.list(WECHAT_API_URLS);
-        if urls.is_empty() {
-            urls = DEFAULT_URLS.to_vec();
-        }
-        let urls = urls.into_iter().map(parse_base_url).collect::<Option<Vec<_>>>();
+        let urls = match env.get(WECHAT_API_URLS) {
+            Some(_) => env.list(WECHAT_API_URLS),
+            None => DEFAULT_URLS.to_vec(),
+        };
+        let urls = urls.into_iter().map(base_url).collect::<Option<Vec<_>>>().filter(|urls| !urls.is_empty());
         let problem = "expected http or https URLs without query or user, separated by commas";
         let urls = urls.ok_or_else(|| ConfigError::malformed(WECHAT_API_URLS, problem))?;
         Ok(Self { urls, clock: clock.clone(), fallback: Mutex::new(None) })
@@ -228,12 +228,6 @@ impl Hosts {
         url.set_path(&path);
         url
     }
-}
-
-fn parse_base_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    (matches!(url.scheme(), "http" | "https") && url.has_host() && plain).then_some(url)
 }
 
 #[cfg(test)]
@@ -277,11 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn an_errcode_counts_whatever_is_beside_it() {
+        for body in [&b"{\"errcode\":40029,\"errmsg\":\"\xb2\xbb\"}"[..], br#"{"errcode":40029,"errmsg":null}"#] {
+            match decode::<Code2Session>(body) {
+                Err(WechatError::Refused(refusal)) => assert_eq!(refusal.errcode, 40029),
+                _ => panic!("{body:?} is not a refusal"),
+            }
+        }
+    }
+
+    #[test]
     fn unusable_answers_are_errors() {
         for (body, expected) in [
             (&b""[..], Unusable::Empty),
             (b"<html>", Unusable::Malformed),
             (b"{}", Unusable::Malformed),
+            (br#"["o","k"]"#, Unusable::Malformed),
+            (b"{\"openid\":\"\xff\",\"session_key\":\"k\"}", Unusable::Malformed),
             (br#"{"openid":1,"session_key":"k"}"#, Unusable::Malformed),
             (br#"{"openid":"o"}"#, Unusable::Malformed),
             (&[0xff, 0xfe], Unusable::Malformed),
@@ -299,7 +305,7 @@ mod tests {
         let hosts = Hosts::from_env(&env, &Clock::system()).unwrap();
         assert_eq!(hosts.url(0, "/sns/x").as_str(), "http://127.0.0.1:9001/wx/sns/x");
         assert_eq!(hosts.url(1, "/sns/x").as_str(), "https://api2.weixin.qq.com/sns/x");
-        for url in ["nonsense", "ftp://x", "https://u:p@x", "https://x?q"] {
+        for url in ["nonsense", "ftp://x", "https://u@x", "https://:p@x", "https://x?q", ","] {
             let err = Hosts::from_env(&Env::from_iter([("WECHAT_API_URLS", url)]), &Clock::system()).unwrap_err();
             assert!(err.to_string().starts_with("WECHAT_API_URLS is malformed"), "{err}");
         }

@@ -7,14 +7,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::env::ConfigError;
+use crate::json::Object;
 use crate::net::HttpError;
 use crate::secret::Secret;
 
 pub use client::WechatClient;
-
-/// The variable that holds the apps.
-pub const WECHAT_APPS: &str = "WECHAT_APPS";
 
 /// The id of an app: `wx` and 16 hexadecimal digits in practice, opaque here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -67,23 +64,20 @@ impl Apps {
     /// # Errors
     ///
     /// If it is not a JSON array of apps, or an id or secret is empty, or an id is there twice.
-    pub fn parse(json: &Secret) -> Result<Self, ConfigError> {
-        let malformed = |problem: &str| ConfigError::malformed(WECHAT_APPS, problem);
-        let apps: Vec<App> = serde_json::from_str(json.expose()).map_err(|err| {
-            // The error's own text could show a part of the value.
-            let (line, column) = (err.line(), err.column());
-            let expected = r#"expected a JSON array of {"appId","appSecret","kind"}, kind one of mini-program, "#;
-            malformed(&format!("{expected}official-account, mobile-app (line {line}, column {column})"))
-        })?;
+    pub fn parse(json: &Secret) -> Result<Self, InvalidApps> {
+        // The error's own text could show a part of the value.
+        let not_json = |err: serde_json::Error| InvalidApps::NotApps { line: err.line(), column: err.column() };
+        let apps: Vec<Object<App>> = serde_json::from_str(json.expose()).map_err(not_json)?;
+        let apps: Vec<App> = apps.into_iter().map(|Object(app)| app).collect();
         if apps.is_empty() {
-            return Err(malformed("there is no app in it"));
+            return Err(InvalidApps::None);
         }
         for (index, app) in apps.iter().enumerate() {
             if app.app_id.as_str().is_empty() || app.app_secret.expose().is_empty() {
-                return Err(malformed("an appId or appSecret is empty"));
+                return Err(InvalidApps::EmptyText);
             }
             if apps.iter().take(index).any(|other| other.app_id == app.app_id) {
-                return Err(malformed("an appId is there twice"));
+                return Err(InvalidApps::Repeated);
             }
         }
         Ok(Self(apps))
@@ -98,6 +92,22 @@ impl Apps {
     pub fn default_app(&self) -> Option<&App> {
         self.0.iter().find(|app| app.kind == AppKind::MiniProgram)
     }
+}
+
+/// What is wrong with the value of `WECHAT_APPS`, without the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum InvalidApps {
+    #[error("an appId or appSecret is empty")]
+    EmptyText,
+    #[error("there is no app in it")]
+    None,
+    #[error(
+        r#"expected a JSON array of {{"appId","appSecret","kind"}}, kind one of mini-program, official-account, mobile-app (line {line}, column {column})"#
+    )]
+    NotApps { line: usize, column: usize },
+    #[error("an appId is there twice")]
+    Repeated,
 }
 
 /// A code of `wx.login` (5 minutes, single use) or of OAuth. Only visible ASCII goes to WeChat.
@@ -276,6 +286,7 @@ mod tests {
         for (json, expected) in [
             ("[]", "there is no app"),
             ("{}", "expected a JSON array"),
+            (r#"[["a","hunter2","mini-program"]]"#, "expected a JSON array"),
             (r#"[{"appId":"a","appSecret":"hunter2","kind":"web"}]"#, "expected a JSON array"),
             (r#"[{"appId":"a","appSecret":["hunter2"],"kind":"mini-program"}]"#, "expected a JSON array"),
             (r#"[{"appId":"a","appSecret":"","kind":"mini-program"}]"#, "is empty"),
@@ -286,7 +297,6 @@ mod tests {
             ),
         ] {
             let problem = problem(json);
-            assert!(problem.starts_with("WECHAT_APPS is malformed: "), "{problem}");
             assert!(problem.contains(expected), "{problem}");
             assert!(!problem.contains("hunter2"), "{problem}");
         }

@@ -75,26 +75,3 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
         assert!(env[function]["SEAL_KEY"].as_str().unwrap().len() >= 43, "{function}");
     }
 }
-
-#[tokio::test]
-async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() {
-    let world = World::start().await;
-    let person = world.person(Value::Null).await;
-    let apps: Value = serde_json::from_str(world.machine.env().get("WECHAT_APPS").unwrap()).unwrap();
-    let key = async || {
-        let code = world.code(&person).await;
-        let (id, secret) = (apps[0]["appId"].as_str().unwrap(), apps[0]["appSecret"].as_str().unwrap());
-        let query = format!("appid={id}&secret={secret}&js_code={code}&grant_type=authorization_code");
-        let url = format!("{}/sns/jscode2session?{query}", world.machine.wechat_url());
-        let reply = Client::default().send("GET", &url, &[], Vec::new()).await;
-        assert_eq!(reply.header("content-type"), "text/plain");
-        reply.json["session_key"].as_str().unwrap().to_owned()
-    };
-    let first = key().await;
-    assert_eq!(key().await, first);
-    world.sandbox("POST", &format!("/users/{person}/session-key"), Value::Null).await;
-    let second = key().await;
-    assert_ne!(second, first);
-    world.advance(std::time::Duration::from_secs(301));
-    assert_ne!(key().await, second);
-}

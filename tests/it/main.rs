@@ -9,6 +9,8 @@ mod gateway;
 mod identities;
 mod login;
 mod machine;
+mod process;
+mod sandbox;
 mod secrecy;
 mod sessions;
 mod store_faults;

@@ -129,8 +129,8 @@ fn answer(api: &Api, answer: Answer) -> StatusCode {
     StatusCode::ACCEPTED
 }
 
-/// The binary of a function. `cargo test` does not build binaries of other packages, so it is asked to once.
-async fn binary(function: &str) -> PathBuf {
+/// A binary of this workspace. `cargo test` does not build binaries of other packages, so it is asked to once.
+pub async fn binary(name: &str) -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     let build = async || {
         // Of the whole workspace, so that features and with them the dependencies are those of the tests.
@@ -153,5 +153,5 @@ async fn binary(function: &str) -> PathBuf {
         });
         executable.expect("there are binaries").parent().unwrap().to_owned()
     };
-    BUILT.get_or_init(build).await.join(function)
+    BUILT.get_or_init(build).await.join(name)
 }

@@ -1,0 +1,125 @@
+//! `cargo dev` as a process: what its user sees.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::http::Client;
+use tests::root;
+use tests::runtime_api::binary;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// More than it takes to start or to stop.
+const WITHIN: Duration = Duration::from_secs(20);
+
+const FREE_PORTS: [&str; 6] = ["--port", "0", "--sandbox-port", "0", "--dynamodb-port", "0"];
+
+/// A directory with the machine's own `target/dev`.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("wechat-functions-{}", shared::random::base64url::<12>()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+async fn local(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary("local").await);
+    command.args(arguments).current_dir(directory).env_clear();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// The URL behind a word of the ready line.
+fn url<'a>(ready: &'a str, name: &str) -> &'a str {
+    ready.split_whitespace().skip_while(|word| *word != name).nth(1).unwrap()
+}
+
+async fn ready_line(child: &mut Child) -> String {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    tokio::time::timeout(WITHIN, lines.next_line()).await.unwrap().unwrap().unwrap()
+}
+
+async fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id().unwrap());
+    assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn it_says_when_it_is_ready_and_stops_on_a_signal() {
+    for (name, dashes) in [("INT", &["dev", "--"][..]), ("TERM", &["dev"])] {
+        let directory = Directory::new();
+        let mut child = local(&directory.0, &[dashes, &FREE_PORTS].concat()).await.spawn().unwrap();
+        let ready = ready_line(&mut child).await;
+        assert!(ready.starts_with("ready: functions http://127.0.0.1:"), "{ready}");
+        let login = format!("{}/login", url(&ready, "functions"));
+        let reply = Client::default().post(&login, &[], &json!({ "code": "demo-code" })).await;
+        assert_eq!(reply.status, 200);
+
+        let env = std::fs::read(directory.0.join("target/dev/env.json")).unwrap();
+        let env: Value = serde_json::from_slice(&env).unwrap();
+        assert_eq!(env["LoginFunction"]["WECHAT_API_URLS"], url(&ready, "wechat"));
+        assert_eq!(env["LoginFunction"]["AWS_ENDPOINT_URL_DYNAMODB"], url(&ready, "dynamodb"));
+        signal(&child, name).await;
+        let status = tokio::time::timeout(WITHIN, child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{name}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_one_sentence() {
+    let directory = Directory::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let file = directory.0.join("file");
+    std::fs::write(&file, "").unwrap();
+    let data = file.to_str().unwrap();
+    for (arguments, expected) in [
+        (
+            &["--port", &port][..],
+            format!("error: port {port} is in use: stop what uses it, or choose another one with --port\n"),
+        ),
+        (&["--port", "0", "--data", data], format!("error: {data} cannot be used: File exists (os error 17)\n")),
+    ] {
+        let output = local(&directory.0, &[&["dev"], arguments].concat()).await.output().await.unwrap();
+        assert!(!output.status.success());
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_others_reach_is_warned_about() {
+    let directory = Directory::new();
+    let arguments = [&["dev", "--bind", "0.0.0.0"][..], &FREE_PORTS].concat();
+    let mut child = local(&directory.0, &arguments).await.spawn().unwrap();
+    let ready = ready_line(&mut child).await;
+    assert!(url(&ready, "functions").starts_with("http://127.0.0.1:"), "{ready}");
+    signal(&child, "INT").await;
+    let output = tokio::time::timeout(WITHIN, child.wait_with_output()).await.unwrap().unwrap();
+    let warning = "warning: 0.0.0.0 can be reached from outside, and nothing here checks who calls\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), warning);
+}
+
+#[tokio::test]
+async fn sample_events_are_printed_fresh() {
+    let output = local(&root(), &["event", "login", "valid"]).await.output().await.unwrap();
+    let event: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let file = local::sample::read(&root(), "login", "valid").unwrap();
+    assert_eq!(event["body"], file["body"]);
+    assert_ne!(event["requestContext"]["timeEpoch"], file["requestContext"]["timeEpoch"]);
+    assert_ne!(event["requestContext"]["requestId"], file["requestContext"]["requestId"]);
+
+    let output = local(&root(), &["event", "logout", "nothing"]).await.output().await.unwrap();
+    let expected = "error: there is no event nothing of logout; there are: all, malformed, no-session, valid\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+}

@@ -14,4 +14,5 @@ mod sandbox;
 mod secrecy;
 mod sessions;
 mod store_faults;
+mod tls;
 mod wechat_faults;

@@ -162,12 +162,19 @@ impl Function {
         Ok(())
     }
 
-    /// Invokes a warm instance, or a new one where all are busy. An instance that fails is not used again.
+    /// Invokes a warm instance, or a new one where all are busy. An instance that fails is not used again. The
+    /// invocation goes on when the caller hangs up, as on Lambda.
     ///
     /// # Errors
     ///
     /// If the function does.
-    pub async fn invoke(&self, request_id: String, event: Vec<u8>) -> InvocationResult {
+    pub async fn invoke(self: &Arc<Self>, request_id: String, event: Vec<u8>) -> InvocationResult {
+        let this = Arc::clone(self);
+        let invocation = tokio::spawn(async move { this.run(request_id, event).await });
+        invocation.await.map_err(FunctionError::new)?
+    }
+
+    async fn run(&self, request_id: String, event: Vec<u8>) -> InvocationResult {
         let warm = self.lock_idle().pop();
         let instance = match warm {
             Some(instance) => instance,
@@ -187,25 +194,25 @@ impl Function {
 
 /// All functions.
 #[derive(Clone, Debug)]
-pub struct Functions(Arc<Vec<Function>>);
+pub struct Functions(Arc<Vec<Arc<Function>>>);
 
 impl Functions {
     /// All functions, with one environment for all of them.
     pub(crate) fn new(env: &Env, clock: &Clock) -> Self {
         let function = |&(name, start): &(&'static str, Start)| {
             let (env, clock, idle) = (env.clone(), clock.clone(), Mutex::default());
-            Function { name, start, env, clock, idle }
+            Arc::new(Function { name, start, env, clock, idle })
         };
         Self(Arc::new(FUNCTIONS.iter().map(function).collect()))
     }
 
     /// The function with that name.
-    pub fn find(&self, name: &str) -> Option<&Function> {
+    pub fn find(&self, name: &str) -> Option<&Arc<Function>> {
         self.0.iter().find(|function| function.name == name)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Function> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Function>> {
         self.0.iter()
     }
 

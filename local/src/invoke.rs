@@ -2,6 +2,8 @@
 //!
 //! Source: Lambda API reference, "Invoke".
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::CONTENT_TYPE;
@@ -42,7 +44,7 @@ pub(crate) async fn invoke(
             let result = function.invoke(id.clone(), event).await;
             answer(id, result)
         }
-        "Event" => in_background(gateway.clone(), function, event),
+        "Event" => in_background(Arc::clone(function), event),
         "DryRun" => empty(StatusCode::NO_CONTENT),
         _ => refusal(StatusCode::BAD_REQUEST, "InvalidParameterValueException", "unknown invocation type"),
     }
@@ -58,12 +60,10 @@ fn invocation_type(headers: &HeaderMap) -> &str {
     headers.get(INVOCATION_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("RequestResponse")
 }
 
-fn in_background(gateway: Gateway, function: &Function, event: Vec<u8>) -> Response<Body> {
-    let name = function.name;
+fn in_background(function: Arc<Function>, event: Vec<u8>) -> Response<Body> {
     tokio::spawn(async move {
-        let Some(function) = gateway.functions.find(name) else { return };
         if let Err(err) = function.invoke(request_id(), event).await {
-            tracing::error!(function = name, errorType = err.error_type, "{}", err.error_message);
+            tracing::error!(function = function.name, errorType = err.error_type, "{}", err.error_message);
         }
     });
     empty(StatusCode::ACCEPTED)

@@ -96,7 +96,11 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, make_table: false };
-    let machine = Machine::start(options).await?;
+    let machine = tokio::select! {
+        machine = Machine::start(options) => machine?,
+        _ = interrupted.recv() => return Ok(()),
+        _ = terminated.recv() => return Ok(()),
+    };
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
     // Nothing is on a schedule yet; the option is there for scripts that must work later too.

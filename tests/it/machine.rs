@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::env::Env;
 use tests::http::Client;
 use tests::world::World;
+use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
 async fn the_demo_walks_the_whole_journey() {
@@ -30,6 +31,25 @@ async fn a_port_in_use_is_one_clear_sentence() {
         let expected = format!("port {port} is in use: stop what uses it, or choose another one with {option}");
         assert_eq!(err.to_string(), expected);
     }
+}
+
+#[tokio::test]
+async fn an_invocation_goes_on_when_the_caller_hangs_up() {
+    let world = World::start().await;
+    world.sandbox("POST", "/faults", json!({ "path": "/sns/jscode2session", "answerLatencyMs": 200 })).await;
+    let code = world.code(&world.person(Value::Null).await).await;
+    let body = json!({ "code": code }).to_string();
+    let address = world.machine.gateway_url().strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    while world.wechat_calls().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    // WeChat has taken the code: the session can only be the one that the first call makes.
+    assert_eq!(world.login(&code).await.status, 200);
 }
 
 #[tokio::test]

@@ -87,6 +87,20 @@ async fn logout_of_all_ends_every_session_of_the_user_and_nobody_elses() {
 }
 
 #[tokio::test]
+async fn a_logout_of_all_ends_the_callers_session_even_where_it_is_not_listed() {
+    let world = World::start().await;
+    let login = world.logged_in().await;
+    let user = format!("USER#{}", login["user"]["id"].as_str().unwrap());
+    let table = world.table();
+    for row in world.rows().await.into_iter().filter(|row| *row["pk"].as_s().unwrap() == user) {
+        let delete = table.client().delete_item().table_name(table.name());
+        delete.key("pk", row["pk"].clone()).key("sk", row["sk"].clone()).send().await.unwrap();
+    }
+    assert_eq!(world.call("logout", login["token"].as_str(), json!({ "all": true })).await.status, 200);
+    assert_eq!(world.call("logout", login["token"].as_str(), json!({ "all": true })).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_logout_of_all_that_is_interrupted_can_be_repeated_with_the_same_token() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     let person = world.person(Value::Null).await;

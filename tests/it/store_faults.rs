@@ -88,8 +88,7 @@ async fn a_table_that_cannot_be_reached_is_503_and_the_log_says_why() {
     let sessions = Sessions::new(setup.table().unwrap(), Clock::system());
     let hash = SessionToken::parse(&token).unwrap().hash();
     let err = sessions.find(&hash, Deadline::after(Duration::from_millis(300))).await.unwrap_err();
-    let expected = "the table was busy until the deadline (could not connect: Connection refused (os error 111))";
-    assert_eq!(err.to_string(), expected);
+    assert!(err.to_string().contains("could not connect: Connection refused"), "{err}");
     assert!(behind.rows().await.len() >= 5);
 }
 

@@ -64,7 +64,7 @@ pub struct DynamoDbProxy {
 #[derive(Debug, Default)]
 struct Faults {
     queue: Vec<Fault>,
-    calls: Vec<String>,
+    requests: Vec<(String, Value)>,
 }
 
 impl DynamoDbProxy {
@@ -91,12 +91,17 @@ impl DynamoDbProxy {
 
     /// The operations so far, those that went wrong included; and starts to count anew.
     pub fn take_calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.state.lock().unwrap().calls)
+        self.take_requests().into_iter().map(|(operation, _)| operation).collect()
     }
 
-    fn next_fault(&self, operation: &str) -> Option<Kind> {
+    /// As [`Self::take_calls`], with what was sent.
+    pub fn take_requests(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
+
+    fn next_fault(&self, operation: &str, body: &Value) -> Option<Kind> {
         let mut faults = self.state.lock().unwrap();
-        faults.calls.push(operation.to_owned());
+        faults.requests.push((operation.to_owned(), body.clone()));
         let fault = faults.queue.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
         if fault.after > 0 {
             fault.after -= 1;
@@ -112,11 +117,12 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap().to_owned());
     let operation = target.unwrap_or_default().split('.').next_back().unwrap_or_default().to_owned();
-    let fault = proxy.next_fault(&operation);
+    let json: Value = serde_json::from_slice(&body).unwrap();
+    let fault = proxy.next_fault(&operation, &json);
     if let Some(Kind::Refuse(status, body)) = &fault {
         return answer(*status, body);
     }
-    if is_stale(&operation, &body) {
+    if is_stale(&operation, &json) {
         return answer(StatusCode::OK, &json!({}));
     }
     parts.uri = proxy.target.parse::<Uri>().unwrap();
@@ -132,8 +138,7 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
 }
 
 /// An eventually consistent read may see nothing of what was written: here it never does.
-fn is_stale(operation: &str, body: &[u8]) -> bool {
-    let body: Value = serde_json::from_slice(body).unwrap();
+fn is_stale(operation: &str, body: &Value) -> bool {
     match operation {
         "GetItem" | "Query" => body["ConsistentRead"] != true,
         "BatchGetItem" => {

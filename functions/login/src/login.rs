@@ -13,6 +13,8 @@ const STORE_RESERVE: Duration = Duration::from_secs(3);
 
 /// How long the second bearer of a code waits for the first one to be done.
 const RECALL_WITHIN: Duration = Duration::from_secs(3);
+/// How long a session may stay invisible after the code's row, which is written with it. Milliseconds, on DynamoDB.
+const VISIBLE_WITHIN: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -64,20 +66,25 @@ fn wait_for_first(err: &WechatError) -> Option<Duration> {
     }
 }
 
-/// Looks for the session of a code, once at least and until `until`.
+/// Looks for the session of a code, once at least and until `until`; not much longer once the code's row is there.
 async fn recall(
     logins: &Logins,
     app: &App,
     code: &LoginCode,
-    until: Deadline,
+    mut until: Deadline,
     deadline: Deadline,
 ) -> Result<Option<Login>, StoreError> {
+    let mut code_was_there = false;
     let mut longest = FIRST_PAUSE;
     loop {
         match logins.recall(&app.app_id, code, deadline).await? {
             Some(Recalled::Live(login)) => return Ok(Some(*login)),
-            Some(Recalled::Ended) => return Ok(None),
-            None => {}
+            Some(Recalled::Expired) => return Ok(None),
+            Some(Recalled::NoSession) if !code_was_there => {
+                code_was_there = true;
+                until = until.at_most(VISIBLE_WITHIN);
+            }
+            Some(Recalled::NoSession) | None => {}
         }
         let pause = random::jitter(longest);
         if until.left() <= pause {

@@ -60,7 +60,7 @@ impl Fault {
         if !PATHS.contains(&self.path.as_str()) {
             return Err("there is no such path");
         }
-        self.status.is_none_or(|status| StatusCode::from_u16(status).is_ok()).then_some(()).ok_or("no such status")
+        self.status.is_none_or(|status| (200..600).contains(&status)).then_some(()).ok_or("a status is from 200 to 599")
     }
 
     pub(crate) fn latency_before(&self) -> Duration {

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::item::{Item, Key, attr};
+use super::item::{Item, Key};
 use super::sessions::{self, SessionToken, Sessions};
 use super::table::{Condition, Pauses, Table, Transaction, Write};
 use super::users::{Known, Plan, User, UserId, Users};
@@ -21,9 +21,8 @@ use crate::wechat::{AppId, Identity, LoginCode, SessionKey};
 /// How long a code leads to the session that it made.
 const CODE_TTL: Duration = Duration::from_secs(120);
 
-/// The rows of one transaction become visible within milliseconds of each other, but not at once: for so long, a session
-/// that is missing may be on its way. (Clocks of instances differ by less.)
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
+/// The row of a conflict is the one row that all logins of such a user share, so none of them waits for it for long.
+const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
 const SEALED: &str = "sealed";
 
@@ -101,12 +100,24 @@ impl Logins {
                 Ok(login) => return Ok(login),
                 // The first write of a link is to the user, the second to the unionid. If that failed too, or is in the
                 // hands of others, somebody has just linked.
-                Err(conditions) if matches!(plan, Plan::Link(_)) => {
-                    has_another_unionid = conditions.starts_with(&[Condition::Failed, Condition::Held]);
+                Err(conditions) if conditions.starts_with(&[Condition::Failed, Condition::Held]) => {
+                    has_another_unionid = self.has_unionid(&plan, deadline).await?;
                 }
                 Err(_) => {}
             }
             pauses.next("others at work on the same identity").await?;
+        }
+    }
+
+    /// Why a link was refused: the user has a unionid. A user without even a row is made anew.
+    async fn has_unionid(&self, plan: &Plan, deadline: Deadline) -> Result<bool, StoreError> {
+        let Plan::Link(user) = plan else { return Ok(false) };
+        match self.users.find(user, deadline).await? {
+            Some(user) => Ok(user.unionid.is_some()),
+            None => {
+                self.users.restore(user, None, self.clock.timestamp(), deadline).await?;
+                Ok(false)
+            }
         }
     }
 
@@ -125,27 +136,24 @@ impl Logins {
         let Some(row) = self.table.get(&key, deadline).await? else { return Ok(None) };
         let now = self.clock.timestamp();
         if row.is_expired(now)? {
-            return Ok(Some(Recalled::Ended));
+            return Ok(Some(Recalled::Expired));
         }
-        let settled = row.time(attr::EXPIRES_AT)?.secs_since(now) + SETTLED_AFTER.as_secs() <= CODE_TTL.as_secs();
         let sealed = row.optional_bytes(SEALED)?.ok_or(StoreError::Corrupt(SEALED))?;
         let opened = self.sealer.bound_to(code.expose().as_bytes()).open(sealed, &key.context(SEALED));
         let Some(record) = opened.and_then(|json| serde_json::from_slice::<CodeRecord>(&json).ok()) else {
-            return Ok(Some(Recalled::Ended));
+            return Ok(Some(Recalled::Expired));
         };
-        match self.resume(record, deadline).await? {
-            Some(login) => Ok(Some(Recalled::Live(Box::new(login)))),
-            None => Ok(settled.then_some(Recalled::Ended)),
-        }
+        self.resume(record, deadline).await.map(Some)
     }
 
-    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Option<Login>, StoreError> {
+    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Recalled, StoreError> {
         let token = SessionToken::parse(&record.token).ok_or(StoreError::Corrupt(SEALED))?;
         let (hash, user_id) = (token.hash(), UserId::new(record.user_id));
         let reads = tokio::try_join!(self.sessions.find(&hash, deadline), self.users.find(&user_id, deadline))?;
-        let (Some(session), Some(user)) = reads else { return Ok(None) };
+        let (Some(session), Some(user)) = reads else { return Ok(Recalled::NoSession) };
         let expires_in_secs = session.expires_at.secs_since(self.clock.timestamp());
-        Ok(Some(Login { token, expires_in_secs, user, is_new: record.is_new, conflict: None }))
+        let login = Login { token, expires_in_secs, user, is_new: record.is_new, conflict: None };
+        Ok(Recalled::Live(Box::new(login)))
     }
 
     /// Writes everything at once, or says which conditions did not hold.
@@ -178,7 +186,7 @@ impl Logins {
         }
         let mut user = match user? {
             Some(user) => user,
-            None => self.users.restore(plan.user(), now, deadline).await?,
+            None => self.users.restore(plan.user(), plan.known_unionid(new.identity), now, deadline).await?,
         };
         if let Plan::Link(_) = plan {
             user.unionid = new.identity.unionid.clone();
@@ -199,7 +207,8 @@ impl Logins {
         if user.unionid.as_ref() == Some(unionid) {
             return None; // Somebody else linked it meanwhile.
         }
-        let recorded = self.users.record_conflict(&user.id, other.as_ref(), unionid, self.clock.timestamp(), deadline);
+        let (now, deadline) = (self.clock.timestamp(), deadline.at_most(RECORD_WITHIN));
+        let recorded = self.users.record_conflict(&user.id, other.as_ref(), unionid, now, deadline);
         Some(UnionIdConflict { other: other.clone(), unrecorded: recorded.await.err() })
     }
 
@@ -216,10 +225,12 @@ impl Logins {
 /// What has become of the session that a code made.
 #[derive(Debug)]
 pub enum Recalled {
-    /// It has ended.
-    Ended,
+    /// The code leads there no more.
+    Expired,
     /// It lives.
     Live(Box<Login>),
+    /// It has ended; or it is on its way, because the rows of a transaction do not become visible at one instant.
+    NoSession,
 }
 
 /// Kept sealed, with a key that needs the code itself.

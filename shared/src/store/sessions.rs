@@ -165,15 +165,19 @@ impl Sessions {
     ///
     /// If the table gives no answer before the deadline. Some sessions may have ended then.
     pub async fn end_all(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
-        let user = &session.user_id;
+        let (user, own) = (&session.user_id, &session.hash);
+        let mut own_has_ended = false;
         loop {
-            let mut hashes = self.listed(user, deadline).await?;
-            let own = hashes.iter().position(|hash| *hash == session.hash).map(|at| hashes.swap_remove(at));
-            if hashes.is_empty() {
-                let Some(own) = own else { return Ok(()) };
-                self.delete(user, &[own], deadline).await?;
-            } else {
-                self.delete(user, &hashes, deadline).await?;
+            let mut others = self.listed(user, deadline).await?;
+            let own_is_listed = others.contains(own);
+            others.retain(|hash| hash != own);
+            match (others.is_empty(), own_has_ended && !own_is_listed) {
+                (false, _) => self.delete(user, &others, deadline).await?,
+                (true, true) => return Ok(()),
+                (true, false) => {
+                    self.delete(user, std::slice::from_ref(own), deadline).await?;
+                    own_has_ended = true;
+                }
             }
         }
     }

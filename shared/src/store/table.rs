@@ -275,16 +275,18 @@ where
     E: Failure,
 {
     let mut pauses = Pauses::until(deadline);
+    let mut reason = "no answer in time".to_owned();
     loop {
-        let busy = match deadline.at_most(ATTEMPT_TIMEOUT).bound(send()).await {
+        match deadline.at_most(ATTEMPT_TIMEOUT).bound(send()).await {
             Some(Ok(output)) => return Ok(output),
             Some(Err(err)) => match verdict(&err) {
-                Verdict::Again(reason) => reason,
+                Verdict::Again(why) => reason = why,
                 Verdict::End(err) => return Err(err),
             },
-            None => "timeout".to_owned(),
-        };
-        pauses.next(&busy).await.map_err(CallError::Store)?;
+            // The deadline has cut off a last try: what went before says more.
+            None => {}
+        }
+        pauses.next(&reason).await.map_err(CallError::Store)?;
     }
 }
 

@@ -97,12 +97,17 @@ impl Users {
         row.map(|row| self.read(id, &row)).transpose()
     }
 
-    /// Makes a user's row anew that somebody deleted by hand: the identities still lead there.
-    pub(super) async fn restore(&self, id: &UserId, now: Timestamp, deadline: Deadline) -> Result<User, StoreError> {
-        let row = Item::new(id.key()).with_time(attr::CREATED_AT, now);
+    /// Makes a user's row anew that somebody deleted by hand: the identities, `unionid` among them, still lead there.
+    pub(super) async fn restore(
+        &self,
+        id: &UserId,
+        unionid: Option<&UnionId>,
+        now: Timestamp,
+        deadline: Deadline,
+    ) -> Result<User, StoreError> {
         // Where the condition fails, somebody else has just done it.
-        self.table.transact(vec![Write::Create(row)], deadline).await?;
-        Ok(User::blank(id, None))
+        self.table.transact(vec![Write::Create(user_row(id, unionid, now))], deadline).await?;
+        Ok(User::blank(id, unionid.cloned()))
     }
 
     /// Records that `unionid` is not this user's: one row for each such pair. Returns once it is there.
@@ -210,13 +215,8 @@ impl Plan {
         match self {
             Self::Adopt(_) => vec![openid()],
             Self::Create(user) => {
-                let row = Item::new(user.key()).with_time(attr::CREATED_AT, now);
-                let row = match unionid {
-                    Some(unionid) => row.with_str(UNION_ID, unionid.expose()),
-                    None => row,
-                };
-                let unionid = unionid.map(|id| lead_here(unionid_key(id)));
-                [Write::Create(row), openid()].into_iter().chain(unionid).collect()
+                let leads_here = unionid.map(|id| lead_here(unionid_key(id)));
+                [Write::Create(user_row(user, unionid, now)), openid()].into_iter().chain(leads_here).collect()
             }
             Self::Link(user) => {
                 let link = unionid.map(|id| [link(user, id), lead_here(unionid_key(id))]);
@@ -226,10 +226,26 @@ impl Plan {
         }
     }
 
+    /// The unionid of the login, if it leads to the user already.
+    pub(super) fn known_unionid<'a>(&self, identity: &'a Identity) -> Option<&'a UnionId> {
+        match self {
+            Self::Adopt(_) | Self::Return(_) => identity.unionid.as_ref(),
+            Self::Conflict { .. } | Self::Create(_) | Self::Link(_) => None,
+        }
+    }
+
     /// The user as he or she is once a new row has been written, if this makes one.
     pub(super) fn created_user(&self, identity: &Identity) -> Option<User> {
         let Self::Create(id) = self else { return None };
         Some(User::blank(id, identity.unionid.clone()))
+    }
+}
+
+fn user_row(id: &UserId, unionid: Option<&UnionId>, now: Timestamp) -> Item {
+    let row = Item::new(id.key()).with_time(attr::CREATED_AT, now);
+    match unionid {
+        Some(unionid) => row.with_str(UNION_ID, unionid.expose()),
+        None => row,
     }
 }
 

@@ -9,9 +9,10 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::call::{Condition, Pauses};
 use super::item::{Item, Key};
 use super::sessions::{self, SessionToken, Sessions};
-use super::table::{Condition, Pauses, Table, Transaction, Write};
+use super::table::{Table, Transaction, Write};
 use super::users::{Known, Plan, User, UserId, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;

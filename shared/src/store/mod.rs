@@ -4,6 +4,8 @@
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
 //! decides uniqueness: uniqueness is the key of a row, written with a condition.
 
+mod call;
+mod connector;
 mod item;
 mod logins;
 mod sessions;

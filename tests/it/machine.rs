@@ -1,6 +1,7 @@
 //! The local machine itself.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use local::demo;
 use local::machine::{Machine, Options};
@@ -50,6 +51,20 @@ async fn an_invocation_goes_on_when_the_caller_hangs_up() {
     drop(stream);
     // WeChat has taken the code: the session can only be the one that the first call makes.
     assert_eq!(world.login(&code).await.status, 200);
+}
+
+#[tokio::test]
+async fn half_a_request_holds_no_stop() {
+    let machine = Machine::start(Options::default()).await.unwrap();
+    let urls = [machine.gateway_url(), machine.wechat_url(), machine.dynamodb_url()].map(str::to_owned);
+    let mut streams = Vec::new();
+    for url in urls {
+        let mut stream = tokio::net::TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{").await.unwrap();
+        streams.push(stream);
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(20), machine.stop()).await;
+    assert!(stopped.is_ok(), "it stops within its limits");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A function behind HTTP: from the gateway's request to its response. Nothing below this layer knows a status code.
+//! A function behind HTTP: from the gateway's request to its response.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use local::sample;
 use serde_json::{Value, json};
-use tests::root;
-use tests::runtime_api::Process;
+use stubs::runtime_api::Process;
 use tests::upstream::ClosedPort;
 use tests::world::World;
+use tests::{binary, root};
 
 /// The variables of a function, as `cargo dev` writes them for `sam local invoke`.
 fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
@@ -31,8 +31,8 @@ async fn every_binary_answers_behind_the_runtime_api() {
     for (function, logical_id) in
         [("login", "LoginFunction"), ("logout", "LogoutFunction"), ("user-info", "UserInfoFunction")]
     {
-        let process = Process::start(function, &variables(&world, logical_id)).await;
-        let first = process.invoke(&event(function, "valid")).await.unwrap();
+        let process = Process::start(&binary(function).await, &variables(&world, logical_id)).await;
+        let first = process.invoke(&event(function, "valid")).await.outcome.unwrap();
         assert_eq!(first["statusCode"], 200, "{function}: {first}");
         assert_eq!(first["headers"]["content-type"], "application/json");
         assert_eq!(first["isBase64Encoded"], false);
@@ -44,18 +44,18 @@ async fn every_binary_answers_behind_the_runtime_api() {
 async fn a_binary_logs_json_lines_without_secrets_at_trace() {
     let world = World::start_embedded().await;
     let variables = variables(&world, "LoginFunction");
-    let process = Process::start("login", &variables).await;
+    let process = Process::start(&binary("login").await, &variables).await;
     let mut written = String::new();
     let mut secrets = vec!["demo-code".to_owned(), "canary-code".to_owned(), variables["SEAL_KEY"].clone()];
     secrets.push(variables["WECHAT_APPS"].split('"').nth(7).unwrap().to_owned());
 
-    let reply = process.invoke(&event("login", "valid")).await.unwrap();
+    let reply = process.invoke(&event("login", "valid")).await.outcome.unwrap();
     let body: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
     secrets.push(body["token"].as_str().unwrap().to_owned());
     let mut bad = event("login", "valid");
     bad["body"] = json!({ "code": "canary-code" }).to_string().into();
-    assert_eq!(process.invoke(&bad).await.unwrap()["statusCode"], 400);
-    let refused = process.invoke(&json!({ "code": "canary-code" })).await.unwrap_err();
+    assert_eq!(process.invoke(&bad).await.outcome.unwrap()["statusCode"], 400);
+    let refused = process.invoke(&json!({ "code": "canary-code" })).await.outcome.unwrap_err();
     assert!(refused["errorMessage"].as_str().unwrap().contains("API Gateway"), "{refused}");
     written += &text(process.stop().await);
     // And where one of its upstreams cannot be reached.
@@ -63,8 +63,8 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
     for name in ["WECHAT_API_URLS", "AWS_ENDPOINT_URL_DYNAMODB"] {
         let mut variables = variables.clone();
         variables.insert(name.to_owned(), closed.url.clone());
-        let process = Process::start("login", &variables).await;
-        assert_eq!(process.invoke(&event("login", "valid")).await.unwrap()["statusCode"], 503);
+        let process = Process::start(&binary("login").await, &variables).await;
+        assert_eq!(process.invoke(&event("login", "valid")).await.outcome.unwrap()["statusCode"], 503);
         written += &text(process.stop().await);
     }
 
@@ -78,7 +78,7 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
 
 #[tokio::test]
 async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
-    let process = Process::start("logout", &BTreeMap::new()).await;
+    let process = Process::start(&binary("logout").await, &BTreeMap::new()).await;
     let output = process.output().await;
     assert!(!output.status.success());
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "Error: TABLE_NAME is not set\n");

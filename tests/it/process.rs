@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::Client;
-use tests::root;
-use tests::runtime_api::binary;
+use tests::{binary, root};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 

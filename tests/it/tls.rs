@@ -1,28 +1,46 @@
 //! TLS: certificates are verified, against the roots that are configured.
 
-use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
 use serde_json::Value;
+use stubs::tls::{Authority, TlsServer};
+use tempfile::NamedTempFile;
 use tests::logs;
-use tests::upstream::TlsUpstream;
 use tests::world::World;
 
 const ANSWER: &str = r#"{"openid":"oTls","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#;
 
-struct PemFile(PathBuf);
-
-impl PemFile {
-    fn new(pem: &str) -> Self {
-        let name = format!("wechat-functions-{}.pem", shared::random::base64url::<12>());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, pem).unwrap();
-        Self(path)
-    }
+/// A WeChat with a certificate for `localhost` that an authority of its own has issued.
+struct TlsWechat {
+    port: u16,
+    root: NamedTempFile,
+    requests: Arc<AtomicUsize>,
 }
 
-impl Drop for PemFile {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).unwrap();
+impl TlsWechat {
+    async fn start() -> Self {
+        let (authority, requests) = (Authority::default(), Arc::<AtomicUsize>::default());
+        let answer = async |State(requests): State<Arc<AtomicUsize>>| {
+            requests.fetch_add(1, Ordering::SeqCst);
+            ANSWER
+        };
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&requests));
+        let server = TlsServer::start(&authority, router, Duration::ZERO).await;
+        let root = NamedTempFile::new().unwrap();
+        std::fs::write(root.path(), authority.pem()).unwrap();
+        Self { port: server.port, root, requests }
+    }
+
+    fn root(&self) -> &str {
+        self.root.path().to_str().unwrap()
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
@@ -39,19 +57,16 @@ fn cause(reply: &Value) -> String {
 
 #[tokio::test]
 async fn a_certificate_of_a_trusted_root_is_accepted() {
-    let wechat = TlsUpstream::start(ANSWER).await;
-    let roots = PemFile::new(&wechat.certificate);
-    let (status, _) = login(&format!("https://localhost:{}", wechat.port), roots.0.to_str().unwrap()).await;
+    let wechat = TlsWechat::start().await;
+    let (status, _) = login(&format!("https://localhost:{}", wechat.port), wechat.root()).await;
     assert_eq!((status, wechat.requests()), (200, 1));
 }
 
 #[tokio::test]
 async fn a_certificate_that_nobody_vouches_for_gets_no_request() {
-    let wechat = TlsUpstream::start(ANSWER).await;
-    let other = TlsUpstream::start(ANSWER).await;
-    let others_root = PemFile::new(&other.certificate);
+    let (wechat, other) = (TlsWechat::start().await, TlsWechat::start().await);
     // An empty variable is none: the built-in roots.
-    for roots in ["", others_root.0.to_str().unwrap()] {
+    for roots in ["", other.root()] {
         let (status, reply) = login(&format!("https://localhost:{}", wechat.port), roots).await;
         assert_eq!((status, reply["code"].as_str().unwrap()), (503, "wechat_unavailable"));
         assert!(cause(&reply).contains("invalid peer certificate"), "{}", cause(&reply));
@@ -61,9 +76,8 @@ async fn a_certificate_that_nobody_vouches_for_gets_no_request() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_gets_no_request() {
-    let wechat = TlsUpstream::start(ANSWER).await;
-    let roots = PemFile::new(&wechat.certificate);
-    let (status, reply) = login(&format!("https://127.0.0.1:{}", wechat.port), roots.0.to_str().unwrap()).await;
+    let wechat = TlsWechat::start().await;
+    let (status, reply) = login(&format!("https://127.0.0.1:{}", wechat.port), wechat.root()).await;
     assert_eq!(status, 503);
     assert!(cause(&reply).contains("not valid for name"), "{}", cause(&reply));
     assert_eq!(wechat.requests(), 0);

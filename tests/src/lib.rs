@@ -5,15 +5,21 @@
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod logs;
-pub mod runtime_api;
 pub mod upstream;
 pub mod world;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-/// The root of the project.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is in the project").to_owned()
+pub use stubs::binaries::root;
+use tokio::sync::OnceCell;
+
+/// A binary of this workspace. `cargo test` does not build binaries of other packages, so it is asked to once.
+pub async fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+    // Of the whole workspace, so that features and with them the dependencies are those of the tests.
+    let build = || stubs::binaries::build(&["--workspace", "--bins", "--offline"]);
+    BUILT.get_or_init(build).await.get(name).expect("there is such a binary").clone()
 }
 
 /// The code in the README compiles.

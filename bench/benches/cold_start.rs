@@ -1,0 +1,87 @@
+//! From the start of a process to its first poll, and to its first answer: every function, beside one that does
+//! nothing. `bench/README.md` says how to read the table.
+#![expect(clippy::print_stdout, reason = "it is what the benchmark is run for")]
+
+use std::time::Duration;
+
+use bench::sizes::megabytes;
+use bench::subjects::{self, DO_NOTHING, Run, Subject};
+use bench::table;
+use clap::Parser;
+use stubs::upstreams::Upstreams;
+
+#[derive(Parser)]
+struct Options {
+    /// How often each subject is started.
+    #[arg(long, default_value_t = 30)]
+    runs: usize,
+    /// How far away the upstreams are, in milliseconds there and back.
+    #[arg(long, default_value_t = 0)]
+    rtt: u64,
+    /// Only subjects whose name has this in it, beside the one that does nothing.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// What cargo says to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() {
+    let options = Options::parse();
+    let upstreams = Upstreams::start(Duration::from_millis(options.rtt)).await;
+    let mut subjects = subjects(&upstreams).await;
+    subjects.retain(|subject| subject.name == DO_NOTHING || subject.name.contains(&options.only));
+
+    let mut runs: Vec<Vec<Run>> = subjects.iter().map(|_| Vec::new()).collect();
+    for round in 1..=options.runs {
+        eprint_progress(round, options.runs);
+        for (subject, runs) in subjects.iter().zip(&mut runs) {
+            runs.push(subject.run(&upstreams).await);
+        }
+    }
+    println!("Medians of {} interleaved runs, upstreams {} ms away.\n", options.runs, options.rtt);
+    print(&subjects, &runs);
+}
+
+async fn subjects(upstreams: &Upstreams) -> Vec<Subject> {
+    let functions = subjects::functions();
+    let packages: Vec<_> = functions.iter().cloned().chain([DO_NOTHING.to_owned()]).collect();
+    let binaries = subjects::release_binaries(&packages).await;
+    let mut subjects = vec![Subject::binary(DO_NOTHING, &binaries[DO_NOTHING], "login", Default::default())];
+    for function in &functions {
+        subjects.extend(subjects::configured(function, &binaries[function], upstreams));
+    }
+    subjects
+}
+
+fn print(subjects: &[Subject], runs: &[Vec<Run>]) {
+    let median = |runs: &[Run], field: fn(&Run) -> f64| table::median(runs.iter().map(field));
+    let nothing = (median(&runs[0], |run| run.start), median(&runs[0], |run| run.first));
+    let rows = subjects.iter().zip(runs).map(|(subject, runs)| {
+        let (start, first) = (median(runs, |run| run.start), median(runs, |run| run.first));
+        let size = |bytes: Option<u64>| bytes.map_or("".to_owned(), megabytes);
+        let traffic = &runs[0].traffic;
+        vec![
+            subject.name.clone(),
+            format!("{start:.2}"),
+            format!("{:.2}", start / nothing.0),
+            format!("{first:.2}"),
+            format!("{:.2}", first / nothing.1),
+            format!("{:.3}", median(runs, |run| run.warm)),
+            format!("{:.1}", median(runs, |run| run.peak_rss_kib) * 1024.0 / 1e6),
+            size(subject.sizes.map(|sizes| sizes.binary)),
+            size(subject.sizes.map(|sizes| sizes.zip)),
+            traffic.connections.values().sum::<usize>().to_string(),
+            traffic.calls.values().sum::<usize>().to_string(),
+        ]
+    });
+    let header =
+        ["", "start ms", "ratio", "first ms", "ratio", "warm ms", "RSS MB", "binary MB", "zip MB", "conn.", "calls"];
+    table::print(&header, &rows.collect::<Vec<_>>());
+}
+
+#[expect(clippy::print_stderr, reason = "a measurement of a minute shows that it goes on")]
+fn eprint_progress(round: usize, rounds: usize) {
+    eprint!("\rround {round} of {rounds}{}", if round == rounds { "\n" } else { "" });
+}

@@ -10,6 +10,9 @@ use bench::table;
 use clap::Parser;
 use stubs::upstreams::Upstreams;
 
+/// `login` without connections that are opened during the start.
+const LOGIN_LATE: &str = "login-late";
+
 #[derive(Parser)]
 struct Options {
     /// How often each subject is started.
@@ -46,12 +49,14 @@ async fn main() {
 
 async fn subjects(upstreams: &Upstreams) -> Vec<Subject> {
     let functions = subjects::functions();
-    let packages: Vec<_> = functions.iter().cloned().chain([DO_NOTHING.to_owned()]).collect();
+    let others = [DO_NOTHING, LOGIN_LATE].map(str::to_owned);
+    let packages: Vec<_> = functions.iter().cloned().chain(others).collect();
     let binaries = subjects::release_binaries(&packages).await;
     let mut subjects = vec![Subject::binary(DO_NOTHING, &binaries[DO_NOTHING], "login", Default::default())];
     for function in &functions {
-        subjects.extend(subjects::configured(function, &binaries[function], upstreams));
+        subjects.extend(subjects::configured(function, function, &binaries[function], upstreams));
     }
+    subjects.extend(subjects::configured(LOGIN_LATE, "login", &binaries[LOGIN_LATE], upstreams));
     subjects
 }
 
@@ -83,5 +88,5 @@ fn print(subjects: &[Subject], runs: &[Vec<Run>]) {
 
 #[expect(clippy::print_stderr, reason = "a measurement of a minute shows that it goes on")]
 fn eprint_progress(round: usize, rounds: usize) {
-    eprint!("\rround {round} of {rounds}{}", if round == rounds { "\n" } else { "" });
+    eprint!("\rround {round} of {rounds}{}", if round == rounds { "\n\n" } else { "" });
 }

@@ -1,6 +1,8 @@
 //! What the benchmarks have in common.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
+pub mod floor;
+pub mod profile;
 pub mod sizes;
 pub mod subjects;
 pub mod table;

@@ -112,14 +112,15 @@ pub async fn release_binaries(packages: &[String]) -> BTreeMap<String, PathBuf> 
     build(&["--release"].into_iter().chain(packages).collect::<Vec<_>>()).await
 }
 
-/// A function once for each way of configuration.
-pub fn configured(function: &str, path: &Path, upstreams: &Upstreams) -> [Subject; 2] {
+/// A binary that answers as `function` does, once for each way of configuration.
+pub fn configured(name: &str, function: &str, path: &Path, upstreams: &Upstreams) -> [Subject; 2] {
     [(Secrets::Variables, "variables"), (Secrets::SecretsManager, "secrets")].map(|(secrets, how)| {
-        Subject::binary(format!("{function}, {how}"), path, function, upstreams.variables(secrets))
+        Subject::binary(format!("{name}, {how}"), path, function, upstreams.variables(secrets))
     })
 }
 
-fn event(function: &str) -> Value {
+/// The sample event of a function.
+pub fn event(function: &str) -> Value {
     let path = root().join("events").join(function).join("valid.json");
     serde_json::from_slice(&std::fs::read(path).expect("a function has a valid event")).expect("an event is JSON")
 }

@@ -103,7 +103,6 @@ impl<P: FnMut(&str)> Journey<'_, P> {
         }
         let _ = writeln!(text, "{body}");
         let request = request.body(body.to_string()).map_err(|_| unexpected(&"a request"))?;
-        let request = reqwest::Request::try_from(request).map_err(|_| unexpected(&"a URL"))?;
         let response = self.http.send(request, LONGEST_REPLY, Deadline::after(Deadline::REPLY_WITHIN)).await;
         let response = response.map_err(|source| DemoError::NoAnswer { step: step.to_owned(), source })?;
         let _ = write!(text, "-> {}\n{}", response.status, String::from_utf8_lossy(&response.body));

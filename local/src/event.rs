@@ -160,7 +160,7 @@ fn cookies(headers: &HeaderMap) -> Option<Value> {
 
 fn query(query: Option<&str>, function: &str) -> Option<Value> {
     let query = query.filter(|query| !query.is_empty())?;
-    let url = reqwest::Url::parse(&format!("http://localhost/{function}?{query}")).ok()?;
+    let url = url::Url::parse(&format!("http://localhost/{function}?{query}")).ok()?;
     let mut joined = BTreeMap::<String, String>::new();
     for (name, value) in url.query_pairs() {
         joined

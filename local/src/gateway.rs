@@ -67,7 +67,7 @@ async fn call(
 /// API Gateway knows its requests by their host, so a function never sees one that is none.
 fn has_good_host(headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-    host.is_none_or(|host| reqwest::Url::parse(&format!("http://{host}/")).is_ok())
+    host.is_none_or(|host| url::Url::parse(&format!("http://{host}/")).is_ok())
 }
 
 /// An answer of API Gateway's own: it has no `code`.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // Pure: no I/O but one clock read and one read of the environment.
+mod aws;
 pub mod clock;
 pub mod deadline;
 pub mod env;

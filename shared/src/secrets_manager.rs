@@ -11,6 +11,7 @@ use aws_sigv4::sign::v4;
 use lambda_http::http::{Request, StatusCode};
 use serde::Deserialize;
 
+use crate::aws;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::net::{HttpClient, HttpError};
@@ -103,11 +104,11 @@ impl SecretsManager {
     }
 
     /// Source: the API reference of Secrets Manager, GetSecretValue.
-    fn signed_request(&self, id: &str) -> Option<reqwest::Request> {
+    fn signed_request(&self, id: &str) -> Option<Request<String>> {
         let region = region_of(id).unwrap_or(&self.region);
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
-            None => format!("https://secretsmanager.{region}.{}/", dns_suffix(region)),
+            None => aws::endpoint("secretsmanager", region),
         };
         let body = serde_json::json!({ "SecretId": id }).to_string();
         let mut request = Request::post(url)
@@ -130,7 +131,7 @@ impl SecretsManager {
         let signable = SignableRequest::new("POST", &uri, headers, body).ok()?;
         let (instructions, _signature) = sign(signable, &params.into()).ok()?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
-        reqwest::Request::try_from(request).ok()
+        Some(request)
     }
 }
 
@@ -166,11 +167,6 @@ fn error_kind(body: &[u8]) -> String {
 fn region_of(id: &str) -> Option<&str> {
     let mut parts = id.split(':');
     (parts.next()? == "arn").then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
-}
-
-/// Source: the AWS partitions `aws` and `aws-cn`.
-fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 #[cfg(test)]

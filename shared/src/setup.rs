@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use lambda_http::http::Uri;
 
+use crate::aws;
 use crate::clock::Clock;
 use crate::env::{ConfigError, Env};
 use crate::log;
@@ -13,7 +15,7 @@ use crate::seal::Sealer;
 use crate::secret::Secret;
 use crate::secrets_manager::SecretsManager;
 use crate::store::Table;
-use crate::wechat::{Apps, WechatClient};
+use crate::wechat::{Apps, Hosts, WechatClient};
 
 const SESSION_TTL_SECS: &str = "SESSION_TTL_SECS";
 const AWS_REGION: &str = "AWS_REGION";
@@ -29,6 +31,7 @@ pub struct Setup {
     env: Env,
     clock: Clock,
     tls: Tls,
+    connects_early: bool,
 }
 
 impl Setup {
@@ -52,7 +55,12 @@ impl Setup {
     /// If `SSL_CERT_FILE` is malformed.
     pub fn new(env: Env, clock: Clock) -> Result<Self, ConfigError> {
         let tls = Tls::from_env(&env)?;
-        Ok(Self { env, clock, tls })
+        Ok(Self { env, clock, tls, connects_early: true })
+    }
+
+    /// The same, but connections are opened when they are needed. For measurements.
+    pub fn without_early_connections(self) -> Self {
+        Self { connects_early: false, ..self }
     }
 
     /// The clock.
@@ -60,24 +68,26 @@ impl Setup {
         &self.clock
     }
 
-    /// `TABLE_NAME`: the table, at `AWS_ENDPOINT_URL_DYNAMODB` or at the region's DynamoDB.
+    /// `TABLE_NAME`: the table, at `AWS_ENDPOINT_URL_DYNAMODB` or at the region's DynamoDB. Begins to connect to it.
     ///
     /// # Errors
     ///
     /// If it, the region or the credentials are not set.
     pub fn table(&self) -> Result<Table, ConfigError> {
         let name = self.env.required("TABLE_NAME")?.to_owned();
-        let endpoint = self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?;
-        Ok(Table::new(name, self.http_client(), self.credentials()?, self.region()?, endpoint))
+        let (endpoint, region) = (self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?, self.region()?);
+        let host = endpoint.clone().unwrap_or_else(|| aws::endpoint("dynamodb", &region));
+        Ok(Table::new(name, self.connecting(&host), self.credentials()?, region, endpoint))
     }
 
-    /// `WECHAT_API_URLS`: the client of WeChat's server API.
+    /// `WECHAT_API_URLS`: the client of WeChat's server API. Begins to connect to it.
     ///
     /// # Errors
     ///
     /// If it is malformed.
     pub fn wechat(&self) -> Result<WechatClient, ConfigError> {
-        WechatClient::from_env(&self.env, &self.tls, &self.clock)
+        let hosts = Hosts::from_env(&self.env, &self.clock)?;
+        Ok(WechatClient::new(self.connecting(hosts.first()), hosts))
     }
 
     /// `WECHAT_APPS` or `WECHAT_APPS_SECRET_ARN`: the apps.
@@ -137,11 +147,16 @@ impl Setup {
     fn secrets_manager(&self) -> Result<SecretsManager, ConfigError> {
         let endpoint = self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?;
         let (credentials, region) = (self.credentials()?, self.region()?);
-        Ok(SecretsManager::new(self.http_client(), self.clock.clone(), credentials, region, endpoint))
+        let http = HttpClient::new(&self.tls, &self.clock);
+        Ok(SecretsManager::new(http, self.clock.clone(), credentials, region, endpoint))
     }
 
-    fn http_client(&self) -> HttpClient {
-        HttpClient::new(&self.tls, &self.clock)
+    /// A client that begins to connect now, so that handshakes go on side by side, and beside the rest of the start.
+    fn connecting(&self, host: &str) -> HttpClient {
+        match Uri::try_from(host) {
+            Ok(host) if self.connects_early => HttpClient::connecting(&self.tls, &self.clock, host),
+            _ => HttpClient::new(&self.tls, &self.clock),
+        }
     }
 
     fn region(&self) -> Result<String, ConfigError> {

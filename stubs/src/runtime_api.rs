@@ -15,6 +15,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use serde_json::Value;
 use shared::clock::Clock;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -95,12 +96,16 @@ impl Process {
         let id = child.id().expect("it has just started");
         let stop = Arc::<Notify>::default();
         let stopped = Arc::clone(&stop);
+        // Read all the time: a process whose output nobody reads stops.
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (stdout, stderr) = (tokio::spawn(read(stdout)), tokio::spawn(read(stderr)));
         let output = tokio::spawn(async move {
             tokio::select! {
                 _ = stopped.notified() => child.start_kill().unwrap(),
                 _ = child.wait() => {}
             }
-            child.wait_with_output().await.unwrap()
+            let status = child.wait().await.unwrap();
+            Output { status, stdout: stdout.await.unwrap(), stderr: stderr.await.unwrap() }
         });
         Self { id, started_at, events, stop, output }
     }
@@ -122,6 +127,12 @@ impl Process {
     pub async fn output(self) -> Output {
         tokio::time::timeout(WITHIN, self.output).await.expect("it ends in time").unwrap()
     }
+}
+
+async fn read(mut output: impl AsyncRead + Unpin) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    output.read_to_end(&mut bytes).await.unwrap();
+    bytes
 }
 
 async fn next(State(api): State<Api>) -> Response<Body> {

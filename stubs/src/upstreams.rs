@@ -7,11 +7,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use crate::tls::{Authority, TlsServer};
+
+const WECHAT: &str = "wechat";
+const DYNAMODB: &str = "dynamodb";
+const SECRETS_MANAGER: &str = "secretsmanager";
 
 const TABLE: &str = "wechat-functions";
 const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"}]"#;
@@ -26,7 +31,7 @@ pub struct Upstreams {
     wechat: TlsServer,
     dynamodb: TlsServer,
     secrets_manager: TlsServer,
-    calls: Arc<Mutex<BTreeMap<String, usize>>>,
+    calls: Arc<Mutex<BTreeMap<String, Calls>>>,
     certificate: tempfile::NamedTempFile,
 }
 
@@ -59,9 +64,9 @@ impl Upstreams {
         let certificate = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(certificate.path(), authority.pem()).unwrap();
         Self {
-            wechat: server("wechat").await,
-            dynamodb: server("dynamodb").await,
-            secrets_manager: server("secretsmanager").await,
+            wechat: server(WECHAT).await,
+            dynamodb: server(DYNAMODB).await,
+            secrets_manager: server(SECRETS_MANAGER).await,
             calls,
             certificate,
         }
@@ -88,34 +93,67 @@ impl Upstreams {
         common.into_iter().chain(secrets).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
+    fn servers(&self) -> [(&'static str, &TlsServer); 3] {
+        [(WECHAT, &self.wechat), (DYNAMODB, &self.dynamodb), (SECRETS_MANAGER, &self.secrets_manager)]
+    }
+
     /// What has come in since the last time this was asked.
     pub fn take_traffic(&self) -> Traffic {
-        let servers =
-            [("wechat", &self.wechat), ("dynamodb", &self.dynamodb), ("secretsmanager", &self.secrets_manager)];
-        let connections = servers.map(|(name, server)| (name, server.take_connections()));
+        let connections = self.servers().map(|(name, server)| (name, server.take_connections()));
+        let calls = std::mem::take(&mut *self.calls.lock().unwrap());
         Traffic {
             connections: connections.into_iter().filter(|(_, count)| *count > 0).collect(),
-            calls: std::mem::take(&mut *self.calls.lock().unwrap()),
+            calls: calls.into_iter().map(|(name, calls)| (name, calls.count)).collect(),
         }
     }
+
+    /// The last request of each call.
+    pub fn recorded(&self) -> Vec<Recorded> {
+        let urls: BTreeMap<_, _> = self.servers().into_iter().map(|(name, server)| (name, server.url())).collect();
+        let calls = self.calls.lock().unwrap();
+        let requests = calls.values().map(|calls| {
+            let (name, parts, body) = calls.last.clone();
+            Recorded { base_url: urls[name].clone(), parts, body }
+        });
+        requests.collect()
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Who was asked.
+    pub base_url: String,
+    /// Method, URL and headers.
+    pub parts: Parts,
+    /// The body.
+    pub body: Bytes,
+}
+
+#[derive(Debug)]
+struct Calls {
+    count: usize,
+    last: (&'static str, Parts, Bytes),
 }
 
 #[derive(Clone)]
 struct Log {
     name: &'static str,
-    calls: Arc<Mutex<BTreeMap<String, usize>>>,
+    calls: Arc<Mutex<BTreeMap<String, Calls>>>,
 }
 
-async fn answer(State(log): State<Log>, uri: Uri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
-    let target = headers.get("x-amz-target").map_or_else(|| uri.path(), |target| target.to_str().unwrap());
+async fn answer(State(log): State<Log>, parts: Parts, body: Bytes) -> impl IntoResponse {
+    let target = parts.headers.get("x-amz-target").map_or_else(|| parts.uri.path(), |target| target.to_str().unwrap());
     let call = target.rsplit(['.', '/']).next().unwrap().to_owned();
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (content_type, answer) = match log.name {
-        "wechat" => ("text/plain", json!({ "openid": "oBench", "session_key": "tiihtNczf5v6AKRyjwEUhQ==" })),
-        "dynamodb" => ("application/x-amz-json-1.0", dynamodb(&call, &body)),
-        _ => ("application/x-amz-json-1.1", json!({ "SecretString": secret(&body) })),
+        WECHAT => ("text/plain", json!({ "openid": "oBench", "session_key": "tiihtNczf5v6AKRyjwEUhQ==" })),
+        DYNAMODB => ("application/x-amz-json-1.0", dynamodb(&call, &json)),
+        _ => ("application/x-amz-json-1.1", json!({ "SecretString": secret(&json) })),
     };
-    *log.calls.lock().unwrap().entry(call).or_default() += 1;
+    let mut calls = log.calls.lock().unwrap();
+    let count = calls.get(&call).map_or(0, |calls| calls.count) + 1;
+    calls.insert(call, Calls { count, last: (log.name, parts, body) });
     ([(header::CONTENT_TYPE, content_type)], answer.to_string())
 }
 

@@ -48,7 +48,6 @@ async fn exchange(http: &HttpClient, request: HttpRequest) -> Result<SdkHttpResp
     let (parts, body) = request.into_parts();
     let body = body.bytes().ok_or_else(|| unsendable("a body that is not in memory"))?.to_vec();
     let request = http::Request::from_parts(parts, body);
-    let request = reqwest::Request::try_from(request).map_err(|_| unsendable("not a URL"))?;
     let response =
         http.send(request, LONGEST_ANSWER, Deadline::after(ATTEMPT_TIMEOUT)).await.map_err(|err| match err {
             HttpError::Timeout => ConnectorError::timeout(err.into()),

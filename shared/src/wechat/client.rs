@@ -3,17 +3,18 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use lambda_http::http::Method;
-use reqwest::Url;
+use bytes::Bytes;
+use lambda_http::http::Request;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use super::{App, Identity, LoginCode, OpenId, Refusal, SessionKey, UnionId, Unusable, WechatError};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
 use crate::json::Object;
-use crate::net::{HttpClient, HttpError, Tls, base_url};
+use crate::net::{HttpClient, HttpError, base_url};
 use crate::random;
 
 /// The variable that names other hosts.
@@ -52,14 +53,9 @@ pub struct CodeSession {
 }
 
 impl WechatClient {
-    /// A client of the hosts in `WECHAT_API_URLS`, or of WeChat's own.
-    ///
-    /// # Errors
-    ///
-    /// If one of them is not a base URL.
-    pub fn from_env(env: &Env, tls: &Tls, clock: &Clock) -> Result<Self, ConfigError> {
-        let hosts = Hosts::from_env(env, clock)?;
-        Ok(Self { http: HttpClient::new(tls, clock), hosts })
+    /// A client of these hosts.
+    pub fn new(http: HttpClient, hosts: Hosts) -> Self {
+        Self { http, hosts }
     }
 
     /// Exchanges a code of `wx.login` for the user's openid and session_key.
@@ -119,8 +115,9 @@ impl WechatClient {
         let mut tried = 0;
         loop {
             let host = self.hosts.preferred();
-            let mut request = reqwest::Request::new(Method::GET, self.hosts.url(host, path));
-            request.url_mut().query_pairs_mut().extend_pairs(query);
+            let mut url = self.hosts.url(host, path);
+            url.query_pairs_mut().extend_pairs(query);
+            let request = get(&url);
             match self.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await {
                 Ok(response) if response.status.is_success() => return decode(&response.body),
                 Ok(response) => return Err(WechatError::Answer(Unusable::Status(response.status.as_u16()))),
@@ -138,6 +135,11 @@ impl WechatClient {
             }
         }
     }
+}
+
+fn get(url: &Url) -> Request<Bytes> {
+    #[expect(clippy::expect_used, reason = "base URLs are checked at start, and a query is encoded and short")]
+    Request::get(url.as_str()).body(Bytes::new()).expect("the URL is good")
 }
 
 #[derive(Deserialize)]
@@ -180,9 +182,9 @@ fn rid(errmsg: &str) -> Option<String> {
     (!rid.is_empty()).then_some(rid)
 }
 
-/// The hosts that answer, the preferred first.
+/// The hosts of WeChat's API, the preferred first, and which of them is in use.
 #[derive(Debug)]
-struct Hosts {
+pub struct Hosts {
     urls: Vec<Url>,
     clock: Clock,
     /// The host in use and the time until which it is, if that is not the first one.
@@ -190,7 +192,12 @@ struct Hosts {
 }
 
 impl Hosts {
-    fn from_env(env: &Env, clock: &Clock) -> Result<Self, ConfigError> {
+    /// The hosts in `WECHAT_API_URLS`, or WeChat's own.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not a base URL.
+    pub fn from_env(env: &Env, clock: &Clock) -> Result<Self, ConfigError> {
         let urls = match env.get(WECHAT_API_URLS) {
             Some(_) => env.list(WECHAT_API_URLS),
             None => DEFAULT_URLS.to_vec(),
@@ -199,6 +206,11 @@ impl Hosts {
         let problem = "expected http or https URLs without query or user, separated by commas";
         let urls = urls.ok_or_else(|| ConfigError::malformed(WECHAT_API_URLS, problem))?;
         Ok(Self { urls, clock: clock.clone(), fallback: Mutex::new(None) })
+    }
+
+    /// The preferred host.
+    pub fn first(&self) -> &str {
+        self.urls[0].as_str()
     }
 
     fn count(&self) -> usize {

@@ -11,7 +11,7 @@ use crate::json::Object;
 use crate::net::HttpError;
 use crate::secret::Secret;
 
-pub use client::WechatClient;
+pub use client::{Hosts, WechatClient};
 
 /// The id of an app: `wx` and 16 hexadecimal digits in practice, opaque here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]

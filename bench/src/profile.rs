@@ -1,0 +1,61 @@
+//! Where the time of a thread goes.
+
+use std::collections::BTreeMap;
+
+use pprof::{Frames, ProfilerGuard};
+
+/// Samples for each second of work.
+const HERTZ: i32 = 997;
+
+/// How many names are listed.
+const LISTED: usize = 15;
+
+/// The CPU time that this thread has had, in microseconds.
+pub fn thread_cpu_micros() -> f64 {
+    cpu_micros("/proc/thread-self/schedstat")
+}
+
+/// The CPU time that the main thread of a process has had, in microseconds.
+pub fn process_cpu_micros(process: u32) -> f64 {
+    cpu_micros(&format!("/proc/{process}/task/{process}/schedstat"))
+}
+
+fn cpu_micros(path: &str) -> f64 {
+    let text = std::fs::read_to_string(path).expect("Linux tells the CPU time");
+    let nanos: f64 = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("it is a number");
+    nanos / 1e3
+}
+
+/// Runs `work`, and says in which libraries the samples of this thread were: the innermost function of each, and its
+/// share in percent.
+pub fn by_library(work: impl FnOnce()) -> Vec<(String, f64)> {
+    let thread = std::thread::current().name().unwrap_or_default().to_owned();
+    let guard = ProfilerGuard::new(HERTZ).expect("there is one profiler");
+    work();
+    let report = guard.report().build().expect("there are samples");
+    let mut samples = BTreeMap::<String, isize>::new();
+    for (frames, count) in &report.data {
+        if frames.thread_name == thread {
+            *samples.entry(library(frames)).or_default() += count;
+        }
+    }
+    let total: isize = samples.values().sum();
+    let mut shares: Vec<_> =
+        samples.into_iter().map(|(name, count)| (name, 100.0 * count as f64 / total as f64)).collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares.truncate(LISTED);
+    shares
+}
+
+/// The crate of the innermost function that belongs to one; what the C library does is the kernel's, memory's, or is
+/// named as it is.
+fn library(frames: &Frames) -> String {
+    let names = frames.frames.iter().flatten().map(|symbol| symbol.name());
+    let name = names.into_iter().next().unwrap_or_default();
+    let name = name.trim_start_matches(['<', '&', '(']).trim_start_matches("dyn ");
+    match name.split_once("::") {
+        Some((first, _)) => first.split(' ').next().unwrap_or(first).to_owned(),
+        None if name.starts_with("ring_core") => "ring".to_owned(),
+        None => name.to_owned(),
+    }
+}

@@ -1,0 +1,13 @@
+//! `login`, but for one thing: it opens its connections when it needs them.
+
+use lambda_http::{Error, run, service_fn};
+use login::Login;
+use shared::http::{App, HttpFunction as _};
+use shared::setup::Setup;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let setup = Setup::from_process(Login::NAME)?.without_early_connections();
+    let app = App::<Login>::start(&setup).await?;
+    run(service_fn(|request| app.respond(request))).await
+}

@@ -114,9 +114,8 @@ pub async fn release_binaries(packages: &[String]) -> BTreeMap<String, PathBuf> 
 
 /// A binary that answers as `function` does, once for each way of configuration.
 pub fn configured(name: &str, function: &str, path: &Path, upstreams: &Upstreams) -> [Subject; 2] {
-    [(Secrets::Variables, "variables"), (Secrets::SecretsManager, "secrets")].map(|(secrets, how)| {
-        Subject::binary(format!("{name}, {how}"), path, function, upstreams.variables(secrets))
-    })
+    [(Secrets::Variables, "variables"), (Secrets::SecretsManager, "secrets")]
+        .map(|(secrets, how)| Subject::binary(format!("{name}, {how}"), path, function, upstreams.variables(secrets)))
 }
 
 /// The sample event of a function.

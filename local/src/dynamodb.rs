@@ -13,10 +13,10 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveSpecification,
 };
 use dynoxide::Database;
-use shared::store::Table;
 use tokio::sync::oneshot;
 
 use crate::machine::StartError;
+use crate::sdk::SdkTable;
 use crate::server;
 
 /// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
@@ -100,7 +100,7 @@ fn sweep(database: &Database, stopped: &mpsc::Receiver<()>) {
 }
 
 /// Makes the table if it is not there. On AWS, tables are made by the template.
-pub(crate) async fn ensure_table(table: &Table, make: bool) -> Result<(), StartError> {
+pub(crate) async fn ensure_table(table: &SdkTable, make: bool) -> Result<(), StartError> {
     let (client, name) = (table.client(), table.name());
     let failed = |code: Option<&str>| StartError::Table {
         name: name.to_owned(),
@@ -132,7 +132,7 @@ pub(crate) async fn ensure_table(table: &Table, make: bool) -> Result<(), StartE
 }
 
 /// AWS takes some seconds to make a table, the others none.
-async fn wait_until_active(table: &Table) -> Result<(), Option<String>> {
+async fn wait_until_active(table: &SdkTable) -> Result<(), Option<String>> {
     for _ in 0..TRIES_UNTIL_ACTIVE {
         let described = table.client().describe_table().table_name(table.name()).send().await;
         let described = described.map_err(|err| err.code().map(str::to_owned))?;

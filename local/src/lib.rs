@@ -11,4 +11,5 @@ mod invoke;
 pub mod machine;
 pub mod sample;
 mod sandbox;
+pub mod sdk;
 mod server;

@@ -14,6 +14,7 @@ use crate::environment::{self, Embedded, Keys};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::sandbox::Sandbox;
+use crate::sdk::SdkTable;
 pub use crate::server::BindError;
 use crate::server::{self, Server};
 
@@ -114,7 +115,7 @@ impl Machine {
         };
         let env = environment::build(outside, &embedded, &keys);
         let setup = Setup::new(env.clone(), clock.clone())?;
-        dynamodb::ensure_table(&setup.table()?, options.make_table || !is_aws(&env)).await?;
+        dynamodb::ensure_table(&SdkTable::from_env(&env)?, options.make_table || !is_aws(&env)).await?;
 
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {

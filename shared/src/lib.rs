@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 // Pure: no I/O but one clock read and one read of the environment.
-mod aws;
 pub mod clock;
 pub mod deadline;
 pub mod env;
@@ -11,6 +10,7 @@ pub mod seal;
 pub mod secret;
 
 // Adapters: everything that speaks to the outside.
+pub mod aws;
 pub mod net;
 pub mod secrets_manager;
 pub mod store;

@@ -5,14 +5,10 @@
 
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use lambda_http::http::{Request, StatusCode};
 use serde::Deserialize;
 
-use crate::aws;
-use crate::clock::Clock;
+use crate::aws::{self, Caller};
 use crate::deadline::Deadline;
 use crate::net::{HttpClient, HttpError};
 use crate::random;
@@ -31,9 +27,7 @@ const LONGEST_ANSWER: usize = 512 * 1024;
 #[derive(Debug)]
 pub struct SecretsManager {
     http: HttpClient,
-    clock: Clock,
-    credentials: Credentials,
-    region: String,
+    caller: Caller,
     endpoint: Option<String>,
 }
 
@@ -61,14 +55,8 @@ pub enum SecretsManagerError {
 
 impl SecretsManager {
     /// A client of the Secrets Manager at `endpoint`, or of AWS's own.
-    pub fn new(
-        http: HttpClient,
-        clock: Clock,
-        credentials: Credentials,
-        region: String,
-        endpoint: Option<String>,
-    ) -> Self {
-        Self { http, clock, credentials, region, endpoint }
+    pub fn new(http: HttpClient, caller: Caller, endpoint: Option<String>) -> Self {
+        Self { http, caller, endpoint }
     }
 
     /// The text of a secret, by its name or ARN.
@@ -105,7 +93,7 @@ impl SecretsManager {
 
     /// Source: the API reference of Secrets Manager, GetSecretValue.
     fn signed_request(&self, id: &str) -> Option<Request<String>> {
-        let region = region_of(id).unwrap_or(&self.region);
+        let region = region_of(id).unwrap_or(&self.caller.region);
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => aws::endpoint("secretsmanager", region),
@@ -116,21 +104,7 @@ impl SecretsManager {
             .header("x-amz-target", "secretsmanager.GetSecretValue")
             .body(body)
             .ok()?;
-        let identity = self.credentials.clone().into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name("secretsmanager")
-            .time(self.clock.now())
-            .settings(SigningSettings::default())
-            .build()
-            .ok()?;
-        let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let uri = request.uri().to_string();
-        let body = SignableBody::Bytes(request.body().as_bytes());
-        let signable = SignableRequest::new("POST", &uri, headers, body).ok()?;
-        let (instructions, _signature) = sign(signable, &params.into()).ok()?.into_parts();
-        instructions.apply_to_request_http1x(&mut request);
+        self.caller.sign("secretsmanager", region, &mut request).ok()?;
         Some(request)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use lambda_http::http::Uri;
 
-use crate::aws;
+use crate::aws::{self, Caller};
 use crate::clock::Clock;
 use crate::env::{ConfigError, Env};
 use crate::log;
@@ -75,9 +75,10 @@ impl Setup {
     /// If it, the region or the credentials are not set.
     pub fn table(&self) -> Result<Table, ConfigError> {
         let name = self.env.required("TABLE_NAME")?.to_owned();
-        let (endpoint, region) = (self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?, self.region()?);
-        let host = endpoint.clone().unwrap_or_else(|| aws::endpoint("dynamodb", &region));
-        Ok(Table::new(name, self.connecting(&host), self.credentials()?, region, endpoint))
+        let caller = self.caller()?;
+        let endpoint = self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?;
+        let endpoint = endpoint.unwrap_or_else(|| aws::endpoint("dynamodb", &caller.region));
+        Ok(Table::new(name, self.connecting(&endpoint), caller, endpoint))
     }
 
     /// `WECHAT_API_URLS`: the client of WeChat's server API. Begins to connect to it.
@@ -146,9 +147,7 @@ impl Setup {
 
     fn secrets_manager(&self) -> Result<SecretsManager, ConfigError> {
         let endpoint = self.endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER")?;
-        let (credentials, region) = (self.credentials()?, self.region()?);
-        let http = HttpClient::new(&self.tls, &self.clock);
-        Ok(SecretsManager::new(http, self.clock.clone(), credentials, region, endpoint))
+        Ok(SecretsManager::new(HttpClient::new(&self.tls, &self.clock), self.caller()?, endpoint))
     }
 
     /// A client that begins to connect now, so that handshakes go on side by side, and beside the rest of the start.
@@ -159,16 +158,19 @@ impl Setup {
         }
     }
 
-    fn region(&self) -> Result<String, ConfigError> {
+    /// `AWS_REGION` and `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`: who calls AWS.
+    ///
+    /// # Errors
+    ///
+    /// If one of them, but for the last, is not set.
+    pub fn caller(&self) -> Result<Caller, ConfigError> {
         let region = self.env.get(AWS_REGION).or(self.env.get("AWS_DEFAULT_REGION"));
-        region.map(str::to_owned).ok_or(ConfigError::Missing(AWS_REGION))
-    }
-
-    fn credentials(&self) -> Result<Credentials, ConfigError> {
+        let region = region.ok_or(ConfigError::Missing(AWS_REGION))?.to_owned();
         let id = self.env.required("AWS_ACCESS_KEY_ID")?;
         let secret = self.env.required("AWS_SECRET_ACCESS_KEY")?;
         let token = self.env.get("AWS_SESSION_TOKEN").map(str::to_owned);
-        Ok(Credentials::new(id, secret, token, None, "environment"))
+        let credentials = Credentials::new(id, secret, token, None, "environment");
+        Ok(Caller::new(credentials, region, self.clock.clone()))
     }
 
     fn endpoint(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {

@@ -133,7 +133,7 @@ async fn a_session_keeps_the_session_key_of_its_own_login() {
     let keys = [first, second].map(|login| login.json["token"].as_str().unwrap().to_owned());
     let setup = shared::setup::Setup::new(world.machine.env().clone(), shared::clock::Clock::system()).unwrap();
     let sealer = setup.sealer().await.unwrap();
-    let sessions = shared::store::Sessions::new(world.table(), shared::clock::Clock::system());
+    let sessions = shared::store::Sessions::new(setup.table().unwrap(), shared::clock::Clock::system());
     let mut opened = Vec::new();
     for token in keys {
         let hash = shared::store::SessionToken::parse(&token).unwrap().hash();

@@ -55,14 +55,13 @@ impl Upstream {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                counts.0.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, answer.clone(), after, Arc::clone(&counts.1)));
+                tokio::spawn(serve(stream, answer.clone(), after, counts.clone()));
             }
         });
         Self { url, connections, requests }
     }
 
-    /// Connections so far.
+    /// Connections so far that had a request.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -77,10 +76,16 @@ fn answer(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn serve(mut stream: TcpStream, answer: String, after: After, requests: Arc<AtomicUsize>) {
+async fn serve(
+    mut stream: TcpStream,
+    answer: String,
+    after: After,
+    (connections, requests): (Arc<AtomicUsize>, Arc<AtomicUsize>),
+) {
     let mut first = true;
     while read_head(&mut stream).await {
         requests.fetch_add(1, Ordering::SeqCst);
+        connections.fetch_add(usize::from(first), Ordering::SeqCst);
         if first || after == After::Stay {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }

@@ -10,12 +10,11 @@ use axum::http::HeaderMap;
 use local::functions::Instance;
 use local::machine::{Machine, Options};
 use local::sample;
+use local::sdk::SdkTable;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::random;
-use shared::setup::Setup;
-use shared::store::Table;
 
 use crate::dynamodb_proxy::DynamoDbProxy;
 use crate::http::{Client, Reply};
@@ -168,10 +167,9 @@ impl World {
         scan.into_paginator().items().send().collect::<Result<_, _>>().await.expect("the table can be read")
     }
 
-    /// The table, as functions have it.
-    pub fn table(&self) -> Table {
-        let setup = Setup::new(self.machine.env().clone(), self.clock.clone()).unwrap();
-        setup.table().unwrap()
+    /// The table, as the SDK sees it.
+    pub fn table(&self) -> SdkTable {
+        SdkTable::from_env(self.machine.env()).unwrap()
     }
 }
 

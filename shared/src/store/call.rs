@@ -1,20 +1,15 @@
 //! How calls of DynamoDB are bounded and repeated, and what its refusals mean.
 //!
-//! The SDK's own retries know neither the deadline nor that a cancelled transaction may be a conflict.
+//! The SDK's retries know neither the deadline nor that a cancelled transaction may be a conflict.
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
-use aws_sdk_dynamodb::operation::get_item::GetItemError;
-use aws_sdk_dynamodb::operation::query::QueryError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::CancellationReason;
 
 use super::StoreError;
+use super::dynamodb::AttemptError;
 use crate::deadline::Deadline;
-use crate::net::root_cause;
+use crate::net::HttpError;
 use crate::random;
 
 /// The longest wait for one answer: DynamoDB's own are in milliseconds.
@@ -39,25 +34,30 @@ impl From<CallError> for StoreError {
     }
 }
 
-/// Makes a call, and makes it again where that can help, until the deadline.
-pub(super) async fn call<T, E, F>(deadline: Deadline, send: impl Fn() -> F) -> Result<T, CallError>
+impl From<StoreError> for CallError {
+    fn from(err: StoreError) -> Self {
+        Self::Store(err)
+    }
+}
+
+/// Tries, and tries again where that can help, until the deadline.
+pub(super) async fn call<T, F>(deadline: Deadline, attempt: impl Fn() -> F) -> Result<T, CallError>
 where
-    F: Future<Output = Result<T, SdkError<E>>>,
-    E: Failure,
+    F: Future<Output = Result<Result<T, AttemptError>, StoreError>>,
 {
     let mut pauses = Pauses::until(deadline);
     let mut reason = "no answer in time".to_owned();
     loop {
-        match deadline.at_most(ATTEMPT_TIMEOUT).bound(send()).await {
-            Some(Ok(output)) => return Ok(output),
-            Some(Err(err)) => match verdict(&err) {
+        match attempt().await? {
+            Ok(output) => return Ok(output),
+            // Where the deadline has cut off a last try, what went before says more.
+            Err(AttemptError::Transport(HttpError::Timeout)) => {}
+            Err(err) => match verdict(err) {
                 Verdict::Again(why) => reason = why,
                 Verdict::End(err) => return Err(err),
             },
-            // The deadline has cut off a last try: what went before says more.
-            None => {}
         }
-        pauses.next(&reason).await.map_err(CallError::Store)?;
+        pauses.next(&reason).await?;
     }
 }
 
@@ -90,50 +90,21 @@ enum Verdict {
     End(CallError),
 }
 
-/// What the errors of the operations have in common.
-pub(super) trait Failure: ProvideErrorMetadata {
-    /// Why each write of a transaction was refused.
-    fn cancellation_reasons(&self) -> &[CancellationReason] {
-        &[]
-    }
-}
-
-impl Failure for BatchGetItemError {}
-impl Failure for BatchWriteItemError {}
-impl Failure for GetItemError {}
-impl Failure for QueryError {}
-impl Failure for TransactWriteItemsError {
-    fn cancellation_reasons(&self) -> &[CancellationReason] {
-        match self {
-            Self::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
-            _ => &[],
-        }
-    }
-}
-
-fn verdict<E: Failure>(err: &SdkError<E>) -> Verdict {
-    let SdkError::ServiceError(refusal) = err else {
-        return match err {
-            SdkError::ConstructionFailure(_) => {
-                Verdict::End(CallError::Store(StoreError::Refused("the request cannot be built".to_owned())))
-            }
-            SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().map(|err| root_cause(err));
-                Verdict::Again(cause.unwrap_or_else(|| "no answer".to_owned()))
-            }
-            _ => Verdict::Again("an unreadable answer".to_owned()),
-        };
+fn verdict(err: AttemptError) -> Verdict {
+    let refusal = match err {
+        AttemptError::Refused(refusal) => refusal,
+        AttemptError::Transport(err) => return Verdict::Again(err.to_string()),
+        AttemptError::Unreadable => return Verdict::Again("an unreadable answer".to_owned()),
     };
-    let reasons = refusal.err().cancellation_reasons();
-    let conditions: Vec<_> = reasons.iter().map(Condition::of).collect();
+    let conditions: Vec<_> = refusal.reasons.iter().map(Condition::of).collect();
     if conditions.contains(&Condition::Failed) {
         return Verdict::End(CallError::ConditionFailed(conditions));
     }
-    let code = reasons.iter().filter_map(CancellationReason::code).find(|code| *code != "None");
-    let code = code.or(refusal.err().code()).unwrap_or("UnknownError").to_owned();
+    let code = refusal.reasons.iter().filter_map(CancellationReason::code).find(|code| *code != "None");
+    let code = code.or(refusal.code.as_deref()).unwrap_or("UnknownError").to_owned();
     match Kind::of(&code) {
         Kind::Busy => Verdict::Again(code),
-        _ if refusal.raw().status().as_u16() >= 500 => Verdict::Again(code),
+        _ if refusal.status >= 500 => Verdict::Again(code),
         Kind::Misconfigured => Verdict::End(CallError::Store(StoreError::Misconfigured(code))),
         Kind::Other => Verdict::End(CallError::Store(StoreError::Refused(code))),
     }

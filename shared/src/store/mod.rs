@@ -5,7 +5,7 @@
 //! decides uniqueness: uniqueness is the key of a row, written with a condition.
 
 mod call;
-mod connector;
+mod dynamodb;
 mod item;
 mod logins;
 mod sessions;

@@ -1,21 +1,23 @@
-//! The table: reads and writes as the SDK makes them.
+//! The table: reads and writes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Config, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
-};
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItem, BatchGetItemInput};
+use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemInput};
+use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
+use aws_sdk_dynamodb::operation::query::{Query, QueryInput};
+use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItems, TransactWriteItemsInput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, Delete, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, Update, WriteRequest,
 };
 
 use super::StoreError;
-use super::call::{CallError, Condition, Pauses, call};
-use super::connector::Connector;
+use super::call::{CallError, Condition, Pauses};
+use super::dynamodb::DynamoDb;
 use super::item::{Item, Key};
+use crate::aws::Caller;
 use crate::deadline::Deadline;
 use crate::net::HttpClient;
 use crate::random;
@@ -26,7 +28,7 @@ pub(super) const BATCH_WRITE_ITEMS: usize = 25;
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Table {
-    client: Client,
+    dynamodb: Arc<DynamoDb>,
     name: String,
 }
 
@@ -57,43 +59,16 @@ pub(super) struct Change {
 }
 
 impl Table {
-    /// The table `name` at the DynamoDB of `region`, or at `endpoint`.
-    pub fn new(
-        name: String,
-        http: HttpClient,
-        credentials: Credentials,
-        region: String,
-        endpoint: Option<String>,
-    ) -> Self {
-        let mut config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region))
-            .credentials_provider(credentials)
-            .identity_cache(IdentityCache::no_cache()) // Lambda's credentials live as long as the instance.
-            .http_client(Connector::new(http))
-            // Retries and timeouts are those of `call`, which knows the deadline and what a conflict is.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        config.set_endpoint_url(endpoint);
-        Self { client: Client::from_conf(config.build()), name }
-    }
-
-    /// The table's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The SDK's client, for what is no function's business: making the table, looking into it.
-    pub fn client(&self) -> &Client {
-        &self.client
+    /// The table `name` at the DynamoDB whose URL is `endpoint`.
+    pub fn new(name: String, http: HttpClient, caller: Caller, endpoint: String) -> Self {
+        Self { dynamodb: Arc::new(DynamoDb::new(http, caller, endpoint)), name }
     }
 
     /// Reads a row.
     pub(super) async fn get(&self, key: &Key, deadline: Deadline) -> Result<Option<Item>, StoreError> {
-        let request = self.client.get_item().table_name(&self.name).consistent_read(true);
-        let request = request.set_key(Some(key.clone().attributes()));
-        let output = call(deadline, || request.clone().send()).await?;
+        let input = GetItemInput::builder().table_name(&self.name).consistent_read(true);
+        let input = input.set_key(Some(key.clone().attributes())).build().map_err(incomplete)?;
+        let output = self.dynamodb.call::<GetItem>(input, deadline).await?;
         Ok(output.item.map(Item::from_attributes))
     }
 
@@ -104,9 +79,9 @@ impl Table {
         let mut pauses = Pauses::until(deadline);
         while !left.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
-            let keys = keys.map_err(|_| StoreError::Refused("BatchGetItem without keys".to_owned()))?;
-            let request = self.client.batch_get_item().request_items(&self.name, keys);
-            let output = call(deadline, || request.clone().send()).await?;
+            let keys = keys.map_err(incomplete)?;
+            let input = BatchGetItemInput::builder().request_items(&self.name, keys).build().map_err(incomplete)?;
+            let output = self.dynamodb.call::<BatchGetItem>(input, deadline).await?;
             let found = output.responses.unwrap_or_default().into_values().flatten();
             items.extend(found.map(Item::from_attributes));
             left = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|keys| keys.keys).collect();
@@ -119,8 +94,8 @@ impl Table {
 
     /// The keys of all rows of a partition whose `sk` begins with `prefix`.
     pub(super) async fn keys(&self, pk: &str, prefix: &str, deadline: Deadline) -> Result<Vec<Key>, StoreError> {
-        let request = self.client.query().table_name(&self.name).consistent_read(true);
-        let request = request
+        let input = QueryInput::builder().table_name(&self.name).consistent_read(true);
+        let input = input
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .projection_expression("pk, sk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
@@ -128,8 +103,8 @@ impl Table {
         let mut keys = Vec::new();
         let mut start = None;
         loop {
-            let page = request.clone().set_exclusive_start_key(start);
-            let output = call(deadline, || page.clone().send()).await?;
+            let page = input.clone().set_exclusive_start_key(start).build().map_err(incomplete)?;
+            let output = self.dynamodb.call::<Query>(page, deadline).await?;
             for item in output.items.unwrap_or_default() {
                 keys.push(Item::from_attributes(item).key()?);
             }
@@ -149,8 +124,8 @@ impl Table {
         let mut left: Vec<_> = keys.map(delete_request).collect::<Result<_, _>>()?;
         let mut pauses = Pauses::until(deadline);
         while !left.is_empty() {
-            let request = self.client.batch_write_item().request_items(&self.name, left);
-            let output = call(deadline, || request.clone().send()).await?;
+            let input = BatchWriteItemInput::builder().request_items(&self.name, left).build().map_err(incomplete)?;
+            let output = self.dynamodb.call::<BatchWriteItem>(input, deadline).await?;
             left = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
             if !left.is_empty() {
                 pauses.next("UnprocessedItems").await?;
@@ -162,12 +137,12 @@ impl Table {
     /// Writes all or nothing. Sent again after a lost answer, it is still one transaction.
     pub(super) async fn transact(&self, writes: Vec<Write>, deadline: Deadline) -> Result<Transaction, StoreError> {
         let items = writes.into_iter().map(|write| self.transact_item(write)).collect::<Result<_, _>>()?;
-        let request = self
-            .client
-            .transact_write_items()
+        let input = TransactWriteItemsInput::builder()
             .set_transact_items(Some(items))
-            .client_request_token(random::base64url::<24>());
-        match call(deadline, || request.clone().send()).await {
+            .client_request_token(random::base64url::<24>())
+            .build()
+            .map_err(incomplete)?;
+        match self.dynamodb.call::<TransactWriteItems>(input, deadline).await {
             Ok(_) => Ok(Transaction::Committed),
             Err(CallError::Store(err)) => Err(err),
             Err(CallError::ConditionFailed(failed)) => Ok(Transaction::ConditionFailed(failed)),
@@ -175,7 +150,6 @@ impl Table {
     }
 
     fn transact_item(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
-        let incomplete = |_| StoreError::Refused("an incomplete write".to_owned());
         let item = TransactWriteItem::builder();
         let item = match write {
             Write::Put(row) => item.put(self.put(row).build().map_err(incomplete)?),
@@ -207,6 +181,10 @@ impl Table {
 
 fn delete_request(key: Key) -> Result<WriteRequest, StoreError> {
     let delete = DeleteRequest::builder().set_key(Some(key.attributes())).build();
-    let delete = delete.map_err(|_| StoreError::Refused("an incomplete delete".to_owned()))?;
-    Ok(WriteRequest::builder().delete_request(delete).build())
+    Ok(WriteRequest::builder().delete_request(delete.map_err(incomplete)?).build())
+}
+
+/// A required field of the SDK's is missing, which is a mistake in here.
+fn incomplete(_: BuildError) -> StoreError {
+    StoreError::Refused("an incomplete request".to_owned())
 }

@@ -74,11 +74,20 @@ impl Setup {
     ///
     /// If it, the region or the credentials are not set.
     pub fn table(&self) -> Result<Table, ConfigError> {
+        self.table_with_connections(1)
+    }
+
+    /// As [`Self::table`], for a function that has so many calls of it under way at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::table`].
+    pub fn table_with_connections(&self, connections: usize) -> Result<Table, ConfigError> {
         let name = self.env.required("TABLE_NAME")?.to_owned();
         let caller = self.caller()?;
         let endpoint = self.endpoint("AWS_ENDPOINT_URL_DYNAMODB")?;
         let endpoint = endpoint.unwrap_or_else(|| aws::endpoint("dynamodb", &caller.region));
-        Ok(Table::new(name, self.connecting(&endpoint), caller, endpoint))
+        Ok(Table::new(name, self.connecting(&endpoint, connections), caller, endpoint))
     }
 
     /// `WECHAT_API_URLS`: the client of WeChat's server API. Begins to connect to it.
@@ -88,7 +97,7 @@ impl Setup {
     /// If it is malformed.
     pub fn wechat(&self) -> Result<WechatClient, ConfigError> {
         let hosts = Hosts::from_env(&self.env, &self.clock)?;
-        Ok(WechatClient::new(self.connecting(hosts.first()), hosts))
+        Ok(WechatClient::new(self.connecting(hosts.first(), 1), hosts))
     }
 
     /// `WECHAT_APPS` or `WECHAT_APPS_SECRET_ARN`: the apps.
@@ -151,9 +160,9 @@ impl Setup {
     }
 
     /// A client that begins to connect now, so that handshakes go on side by side, and beside the rest of the start.
-    fn connecting(&self, host: &str) -> HttpClient {
+    fn connecting(&self, host: &str, connections: usize) -> HttpClient {
         match Uri::try_from(host) {
-            Ok(host) if self.connects_early => HttpClient::connecting(&self.tls, &self.clock, host),
+            Ok(host) if self.connects_early => HttpClient::connecting(&self.tls, &self.clock, &host, connections),
             _ => HttpClient::new(&self.tls, &self.clock),
         }
     }

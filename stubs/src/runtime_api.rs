@@ -91,6 +91,9 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // For a process that measures its own start.
+        let now = Clock::system().now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        command.env("STARTED_AT_NANOS", now.as_nanos().to_string());
         let started_at = Instant::now();
         let mut child = command.spawn().expect("the binary starts");
         let id = child.id().expect("it has just started");

@@ -8,7 +8,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
@@ -24,6 +24,8 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 impl Default for Authority {
     fn default() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
+        // Its name has to differ from that of what it issues, or OpenSSL takes that for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "authority of the stubs");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod binaries;
+mod budget;
 mod configuration;
+mod early;
 mod events;
 mod freeze;
 mod gateway;

@@ -5,20 +5,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 
 /// A port that nobody listens on, as long as this is kept.
 #[derive(Debug)]
 pub struct ClosedPort {
     /// Where nobody is.
     pub url: String,
-    _socket: TcpSocket,
+    socket: TcpSocket,
 }
 
 impl Default for ClosedPort {
     fn default() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        Self { url: format!("http://{}", socket.local_addr().unwrap()), _socket: socket }
+        Self { url: format!("http://{}", socket.local_addr().unwrap()), socket }
+    }
+}
+
+impl ClosedPort {
+    /// From now on somebody is there, who answers `body`.
+    pub fn open(self, body: &str) -> Upstream {
+        Upstream::serve(self.socket.listen(8).unwrap(), body, After::Stay)
     }
 }
 
@@ -40,6 +48,7 @@ pub enum After {
 pub struct Upstream {
     /// Where it listens.
     pub url: String,
+    accepted: watch::Receiver<usize>,
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
 }
@@ -47,18 +56,27 @@ pub struct Upstream {
 impl Upstream {
     /// A server that answers `body`.
     pub async fn start(body: &str, after: After) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), body, after)
+    }
+
+    fn serve(listener: TcpListener, body: &str, after: After) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let answer = answer(body);
+        let (answer, (count, accepted)) = (answer(body), watch::channel(0));
         let counts = (Arc::clone(&connections), Arc::clone(&requests));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(stream, answer.clone(), after, counts.clone()));
+                count.send_modify(|count| *count += 1);
+                tokio::spawn(answer_on(stream, answer.clone(), after, counts.clone()));
             }
         });
-        Self { url, connections, requests }
+        Self { url, accepted, connections, requests }
+    }
+
+    /// Waits for so many connections, and says how many there are then.
+    pub async fn accepted(&self, at_least: usize) -> usize {
+        *self.accepted.clone().wait_for(|count| *count >= at_least).await.unwrap()
     }
 
     /// Connections so far that had a request.
@@ -76,7 +94,7 @@ fn answer(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn serve(
+async fn answer_on(
     mut stream: TcpStream,
     answer: String,
     after: After,

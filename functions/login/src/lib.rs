@@ -55,7 +55,8 @@ impl HttpFunction for Login {
     type Reply = LoginReply;
 
     async fn start(setup: &Setup) -> Result<Self, ConfigError> {
-        let (table, wechat, ttl) = (setup.table()?, setup.wechat()?, setup.session_ttl()?);
+        // WeChat first, because it is asked first and is far away. The user is read beside the write.
+        let (wechat, table, ttl) = (setup.wechat()?, setup.table_with_connections(2)?, setup.session_ttl()?);
         let (apps, sealer) = tokio::try_join!(setup.apps(), setup.sealer())?;
         let logins = Logins::new(table, Arc::new(sealer), setup.clock().clone(), ttl);
         let egress_ips: Vec<_> = setup.egress_ips()?.iter().map(ToString::to_string).collect();

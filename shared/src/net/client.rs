@@ -9,15 +9,11 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use lambda_http::http::{HeaderMap, Request, StatusCode, Uri};
 
-use super::connector::Connector;
+use super::connector::{Connector, IDLE_LIMIT};
 use super::root_cause;
 use super::tls::Tls;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-
-/// An idle connection that is older is not used again. The other side, or a NAT between, may have dropped it without a
-/// word while the instance was frozen: NAT gateways do so after 350 s, servers commonly after 60 to 75 s.
-const IDLE_LIMIT: Duration = Duration::from_secs(55);
 
 /// A pool in steady use may hold a second connection that is not. It never gets as old as a NAT lets it.
 const POOL_LIMIT: Duration = Duration::from_secs(300);
@@ -85,14 +81,14 @@ pub enum HttpError {
 impl HttpClient {
     /// A client without connections.
     pub fn new(tls: &Tls, clock: &Clock) -> Self {
-        let pool = Pool::new(Connector::new(tls), clock.now());
+        let pool = Pool::new(Connector::new(tls, clock), clock.now());
         Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(pool) }
     }
 
-    /// A client that has begun to connect to `host`: the first request waits for what is left of that.
-    pub fn connecting(tls: &Tls, clock: &Clock, host: Uri) -> Self {
-        let connector = Connector::new(tls);
-        connector.connect_early(host);
+    /// A client that has begun to open connections to `host`: as many requests wait only for what is left of that.
+    pub fn connecting(tls: &Tls, clock: &Clock, host: &Uri, connections: usize) -> Self {
+        let connector = Connector::new(tls, clock);
+        (0..connections).for_each(|_| connector.connect_early(host.clone()));
         Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(Pool::new(connector, clock.now())) }
     }
 
@@ -116,7 +112,7 @@ impl HttpClient {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let older = |since, limit| now.duration_since(since).is_ok_and(|age| age > limit);
         if older(pool.used_at, IDLE_LIMIT) || older(pool.built_at, POOL_LIMIT) {
-            *pool = Pool::new(Connector::new(&self.tls), now);
+            *pool = Pool::new(Connector::new(&self.tls, &self.clock), now);
         }
         pool.used_at = now;
         pool.client.clone()

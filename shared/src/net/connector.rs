@@ -4,7 +4,7 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,9 +16,14 @@ use tokio::task::JoinHandle;
 use tower_service::Service;
 
 use super::tls::Tls;
+use crate::clock::Clock;
 
 /// The longest wait for a connection, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// An idle connection that is older is not used again. The other side, or a NAT between, may have dropped it without a
+/// word while the instance was frozen: NAT gateways do so after 350 s, servers commonly after 60 to 75 s.
+pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(55);
 
 type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
 type ConnectError = Box<dyn Error + Send + Sync>;
@@ -27,34 +32,49 @@ type ConnectError = Box<dyn Error + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Connector {
     https: HttpsConnector<HttpConnector>,
-    early: Arc<Mutex<Option<Early>>>,
+    clock: Clock,
+    early: Arc<Mutex<Vec<Early>>>,
 }
 
+/// A connection that is being opened, or is open and waits for its first request.
 struct Early {
     host: Uri,
+    begun_at: SystemTime,
     connection: JoinHandle<Result<Connection, ConnectError>>,
 }
 
 impl Early {
-    fn is_for(&self, uri: &Uri) -> bool {
-        (self.host.scheme(), self.host.authority()) == (uri.scheme(), uri.authority())
+    fn is_for(&self, uri: &Uri, now: SystemTime) -> bool {
+        let is_young = now.duration_since(self.begun_at).is_ok_and(|age| age <= IDLE_LIMIT);
+        is_young && (self.host.scheme(), self.host.authority()) == (uri.scheme(), uri.authority())
     }
 }
 
 impl Connector {
-    pub(super) fn new(tls: &Tls) -> Self {
+    pub(super) fn new(tls: &Tls, clock: &Clock) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        Self { https: HttpsConnector::from((http, Arc::clone(&tls.0))), early: Arc::default() }
+        Self { https: HttpsConnector::from((http, Arc::clone(&tls.0))), clock: clock.clone(), early: Arc::default() }
     }
 
-    /// Begins to connect. Whoever wants a connection to this host first gets this one; if it fails, they try anew.
+    /// Begins to connect. Whoever wants a connection to this host gets this one; if it fails, they try anew.
     pub(super) fn connect_early(&self, host: Uri) {
         // Outside of a runtime nothing can begin, and nothing is lost.
         let Ok(runtime) = Handle::try_current() else { return };
         let connection = runtime.spawn(connect(self.https.clone(), host.clone()));
-        *self.early.lock().unwrap_or_else(PoisonError::into_inner) = Some(Early { host, connection });
+        self.early.lock().unwrap_or_else(PoisonError::into_inner).push(Early {
+            host,
+            begun_at: self.clock.now(),
+            connection,
+        });
+    }
+
+    fn take_early(&self, uri: &Uri) -> Option<Early> {
+        let now = self.clock.now();
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = early.iter().position(|early| early.is_for(uri, now))?;
+        Some(early.remove(index))
     }
 }
 
@@ -68,7 +88,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let early = self.early.lock().unwrap_or_else(PoisonError::into_inner).take_if(|early| early.is_for(&uri));
+        let early = self.take_early(&uri);
         let https = self.https.clone();
         Box::pin(async move {
             if let Some(early) = early

@@ -1,0 +1,77 @@
+//! What the first answer of a function costs, and the next one, in calls and connections: the real binaries, over TLS.
+//!
+//! More of either has to be a decision. How large the binaries are is checked by `cargo run -p bench`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use local::sample;
+use stubs::runtime_api::Process;
+use stubs::upstreams::{Secrets, Upstreams};
+use tests::{binary, root};
+
+/// Calls of the first answer, and the most connections to each upstream.
+struct Budget {
+    function: &'static str,
+    calls: &'static [&'static str],
+    connections: &'static [(&'static str, usize)],
+    /// How many secrets it reads at start: one connection each, because they are fetched side by side.
+    secrets: usize,
+}
+
+const BUDGETS: [Budget; 3] = [
+    Budget {
+        function: "login",
+        calls: &["BatchGetItem", "GetItem", "TransactWriteItems", "jscode2session"],
+        // A read goes on beside the write.
+        connections: &[("dynamodb", 2), ("wechat", 1)],
+        secrets: 2,
+    },
+    Budget {
+        function: "logout",
+        calls: &["GetItem", "TransactWriteItems"],
+        connections: &[("dynamodb", 1)],
+        secrets: 0,
+    },
+    Budget { function: "user-info", calls: &["GetItem", "GetItem"], connections: &[("dynamodb", 1)], secrets: 1 },
+];
+
+async fn answer(process: &Process, function: &str) {
+    let event = sample::read(&root(), function, "valid").unwrap();
+    assert_eq!(process.invoke(&event).await.outcome.unwrap()["statusCode"], 200);
+}
+
+fn count(names: &[&str]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry((*name).to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test]
+async fn no_answer_takes_more_calls_and_connections_than_it_needs() {
+    let upstreams = Upstreams::start(Duration::ZERO).await;
+    for Budget { function, calls, connections, secrets } in BUDGETS {
+        for source in [Secrets::Variables, Secrets::SecretsManager] {
+            let process = Process::start(&binary(function).await, &upstreams.variables(source)).await;
+            answer(&process, function).await;
+            let first = upstreams.take_traffic();
+            let mut expected = count(calls);
+            let mut most: BTreeMap<_, _> = connections.iter().copied().collect();
+            if source == Secrets::SecretsManager && secrets > 0 {
+                expected.insert("GetSecretValue".to_owned(), secrets);
+                most.insert("secretsmanager", secrets);
+            }
+            assert_eq!(first.calls, expected, "{function}, {source:?}");
+            for (upstream, count) in &first.connections {
+                assert!(most.get(upstream).is_some_and(|most| count <= most), "{function}, {source:?}: {first:?}");
+            }
+
+            answer(&process, function).await;
+            let next = upstreams.take_traffic();
+            assert_eq!((next.calls, next.connections), (count(calls), BTreeMap::new()), "{function}, {source:?}");
+            process.stop().await;
+        }
+    }
+}

@@ -2,13 +2,15 @@
 //! nothing. `bench/README.md` says how to read the table.
 #![expect(clippy::print_stdout, reason = "it is what the benchmark is run for")]
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use bench::phases::{self, START_PHASES};
 use bench::sizes::megabytes;
 use bench::subjects::{self, DO_NOTHING, Run, Subject};
-use bench::table;
+use bench::{peers, table};
 use clap::Parser;
-use stubs::upstreams::Upstreams;
+use stubs::upstreams::{Secrets, Upstreams};
 
 /// `login` without connections that are opened during the start.
 const LOGIN_LATE: &str = "login-late";
@@ -24,16 +26,33 @@ struct Options {
     /// Only subjects whose name has this in it, beside the one that does nothing.
     #[arg(long, default_value = "")]
     only: String,
+    /// Where the time of a start goes, and nothing else.
+    #[arg(long)]
+    trace: bool,
+    /// Without the login in other languages.
+    #[arg(long)]
+    no_peers: bool,
+    /// Another build of `login` to measure beside this one: a name and its binary.
+    #[arg(long, value_name = "NAME=PATH", value_parser = named_path)]
+    beside: Vec<(String, PathBuf)>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+fn named_path(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (name, path) = text.split_once('=').ok_or("expected NAME=PATH")?;
+    Ok((name.to_owned(), PathBuf::from(path)))
 }
 
 #[tokio::main]
 async fn main() {
     let options = Options::parse();
     let upstreams = Upstreams::start(Duration::from_millis(options.rtt)).await;
-    let mut subjects = subjects(&upstreams).await;
+    if options.trace {
+        return trace(&upstreams, options.runs).await;
+    }
+    let mut subjects = subjects(&options, &upstreams).await;
     subjects.retain(|subject| subject.name == DO_NOTHING || subject.name.contains(&options.only));
 
     let mut runs: Vec<Vec<Run>> = subjects.iter().map(|_| Vec::new()).collect();
@@ -47,7 +66,7 @@ async fn main() {
     print(&subjects, &runs);
 }
 
-async fn subjects(upstreams: &Upstreams) -> Vec<Subject> {
+async fn subjects(options: &Options, upstreams: &Upstreams) -> Vec<Subject> {
     let functions = subjects::functions();
     let others = [DO_NOTHING, LOGIN_LATE].map(str::to_owned);
     let packages: Vec<_> = functions.iter().cloned().chain(others).collect();
@@ -57,7 +76,26 @@ async fn subjects(upstreams: &Upstreams) -> Vec<Subject> {
         subjects.extend(subjects::configured(function, function, &binaries[function], upstreams));
     }
     subjects.extend(subjects::configured(LOGIN_LATE, "login", &binaries[LOGIN_LATE], upstreams));
+    for (name, path) in &options.beside {
+        subjects.push(Subject::binary(name, path, "login", upstreams.variables(Secrets::Variables)));
+    }
+    if !options.no_peers {
+        subjects.extend(peers::subjects(upstreams).await);
+    }
     subjects
+}
+
+async fn trace(upstreams: &Upstreams, runs: usize) {
+    let binaries = subjects::release_binaries(&[START_PHASES.to_owned()]).await;
+    let binary = &binaries[START_PHASES];
+    let variables = phases::medians(binary, Secrets::Variables, upstreams, runs).await;
+    let secrets = phases::medians(binary, Secrets::SecretsManager, upstreams, runs).await;
+    let rows = variables
+        .into_iter()
+        .zip(secrets)
+        .map(|((name, variables), (_, secrets))| vec![name, format!("{variables:.3}"), format!("{secrets:.3}")]);
+    println!("The start of login, medians of {runs} runs.\n");
+    table::print(&["", "variables ms", "secrets ms"], &rows.collect::<Vec<_>>());
 }
 
 fn print(subjects: &[Subject], runs: &[Vec<Run>]) {

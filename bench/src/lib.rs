@@ -1,7 +1,9 @@
-//! What the benchmarks have in common.
+#![doc = include_str!("../README.md")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
 pub mod floor;
+pub mod peers;
+pub mod phases;
 pub mod profile;
 pub mod sizes;
 pub mod subjects;

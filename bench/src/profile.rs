@@ -47,15 +47,16 @@ pub fn by_library(work: impl FnOnce()) -> Vec<(String, f64)> {
     shares
 }
 
-/// The crate of the innermost function that belongs to one; what the C library does is the kernel's, memory's, or is
-/// named as it is.
+/// The crate of the innermost function that was not inlined. What is in the C library is the kernel's for the most part.
 fn library(frames: &Frames) -> String {
-    let names = frames.frames.iter().flatten().map(|symbol| symbol.name());
-    let name = names.into_iter().next().unwrap_or_default();
-    let name = name.trim_start_matches(['<', '&', '(']).trim_start_matches("dyn ");
-    match name.split_once("::") {
-        Some((first, _)) => first.split(' ').next().unwrap_or(first).to_owned(),
-        None if name.starts_with("ring_core") => "ring".to_owned(),
-        None => name.to_owned(),
+    let name = frames.frames.first().and_then(|symbols| symbols.last()).map(|symbol| symbol.name()).unwrap_or_default();
+    let is_one_of = |names: &[&str]| names.iter().any(|part| name.contains(part));
+    match name.trim_start_matches(['<', '&', '(']).trim_start_matches("dyn ").split_once("::") {
+        Some(("core" | "alloc" | "std", _)) => "the standard library".to_owned(),
+        Some((library, _)) => library.split(' ').next().unwrap_or(library).to_owned(),
+        None if is_one_of(&["ring_core", "sha256", "aes", "gcm"]) => "ring".to_owned(),
+        None if is_one_of(&["alloc", "free", "tcache", "_int_"]) => "malloc and free".to_owned(),
+        None if is_one_of(&["memcpy", "memmove", "memset", "memcmp"]) => "memory: copied, cleared, compared".to_owned(),
+        None => format!("kernel: {}", name.trim_start_matches("__GI_").trim_start_matches('_')),
     }
 }

@@ -10,11 +10,11 @@ use bench::{subjects, table};
 use stubs::binaries::root;
 
 /// Bytes of a stripped binary. The target is 6 MB.
-const BINARY: u64 = 5_000_000;
+const BINARY: u64 = 5_200_000;
 /// Bytes of its zip. The target is 3 MB.
-const ZIP: u64 = 2_500_000;
+const ZIP: u64 = 2_600_000;
 /// Crates that it takes to build it, those of its macros included.
-const CRATES: usize = 160;
+const CRATES: usize = 165;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

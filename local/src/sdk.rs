@@ -69,6 +69,7 @@ fn client(env: &Env) -> Result<Client, ConfigError> {
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     config.set_endpoint_url(env.get("AWS_ENDPOINT_URL_DYNAMODB").map(str::to_owned));
+    #[expect(clippy::disallowed_methods, reason = "no function is started with it")]
     Ok(Client::from_conf(config.build()))
 }
 

@@ -5,18 +5,23 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bench::floor::Floor;
 use bench::subjects::{self, DO_NOTHING, Subject};
 use bench::{profile, table};
 use clap::Parser;
 use lambda_http::Request;
 use login::Login;
+use serde_json::Value;
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::http::{App, HttpFunction as _};
 use shared::setup::Setup;
+use stubs::file::TemporaryFile;
 use stubs::upstreams::{Secrets, Upstreams};
+use tokio::process::Command;
 use tokio::runtime::Runtime;
+
+/// The program that does what no login can do without.
+const FLOOR: &str = "floor";
 
 /// Logins before the first one that counts.
 const WARM_UP: usize = 50;
@@ -36,7 +41,7 @@ fn main() {
     // The upstreams and the Runtime API have their threads, what is measured has its own.
     let others = Runtime::new().unwrap();
     let upstreams = others.block_on(Upstreams::start(Duration::ZERO));
-    let binaries = others.block_on(subjects::release_binaries(&[Login::NAME.to_owned(), DO_NOTHING.to_owned()]));
+    let binaries = others.block_on(subjects::release_binaries(&[Login::NAME, DO_NOTHING, FLOOR].map(str::to_owned)));
     let subject = |name: &str| {
         let variables = upstreams.variables(Secrets::Variables);
         Subject::binary(name, Path::new(&binaries[name]), Login::NAME, variables)
@@ -47,24 +52,43 @@ fn main() {
     let inside = std::thread::scope(|scope| {
         inside.spawn_scoped(scope, || in_process(&upstreams, options.logins)).unwrap().join().unwrap()
     });
+    let floor = others.block_on(floor(&binaries[FLOOR], &upstreams, options.logins));
+    print(&options, &instance, &nothing, &floor, inside);
+}
 
-    let floor = inside.signing + inside.tls;
-    let row = |what: &str, micros: f64| vec![what.to_owned(), format!("{micros:.0}"), format!("{:.2}", micros / floor)];
+fn print(options: &Options, instance: &Costs, nothing: &Costs, floor: &Floor, inside: Inside) {
+    let least = floor.tls + floor.signing;
+    let row = |what: &str, micros: f64| vec![what.to_owned(), format!("{micros:.0}"), format!("{:.2}", micros / least)];
     println!("One warm instance, one login after the other, medians of 5 times {}.\n", options.logins);
     println!("logins per second, behind the Runtime API: {:.0}", 1e6 / instance.wall);
     println!("allocations per login, without the Runtime API: {:.0}, {:.0} bytes\n", inside.allocations, inside.bytes);
     let rows = [
         row("a login, behind the Runtime API", instance.cpu),
         row("a function that does nothing, behind the Runtime API", nothing.cpu),
-        row("a login, without the Runtime API", inside.login),
-        row("its TLS alone: the same bytes over open connections", inside.tls),
-        row("its signatures alone", inside.signing),
-        row("its TLS and signatures alone", floor),
+        row("a login's TLS alone: the same bytes over open connections", floor.tls),
+        row("a login's signatures alone", floor.signing),
+        row("its TLS and signatures alone", least),
     ];
     table::print(&["CPU time", "µs", "ratio"], &rows);
     println!();
     let rows = inside.profile.into_iter().map(|(name, share)| vec![name, format!("{share:.1}")]);
     table::print(&["a login, by the library of the innermost function", "%"], &rows.collect::<Vec<_>>());
+}
+
+/// Microseconds.
+struct Floor {
+    tls: f64,
+    signing: f64,
+}
+
+/// What the requests of the last login cost by themselves.
+async fn floor(binary: &Path, upstreams: &Upstreams, logins: usize) -> Floor {
+    let requests = TemporaryFile::new(&upstreams.recorded().to_string());
+    let mut command = Command::new(binary);
+    command.arg(requests.path()).arg(logins.to_string());
+    let output = command.env_clear().envs(upstreams.variables(Secrets::Variables)).output().await.unwrap();
+    let costs: Value = serde_json::from_slice(&output.stdout).expect("the floor is JSON");
+    Floor { tls: costs["tls"].as_f64().unwrap(), signing: costs["signing"].as_f64().unwrap() }
 }
 
 /// Microseconds.
@@ -92,18 +116,15 @@ async fn process(subject: &Subject, logins: usize) -> Costs {
 }
 
 struct Inside {
-    login: f64,
-    signing: f64,
-    tls: f64,
     allocations: f64,
     bytes: f64,
     profile: Vec<(String, f64)>,
 }
 
+/// What is not seen from outside of the process, so that the function is in this one.
 fn in_process(upstreams: &Upstreams, logins: usize) -> Inside {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let variables = upstreams.variables(Secrets::Variables);
-    let env = Env::from_iter(variables.clone());
+    let env = Env::from_iter(upstreams.variables(Secrets::Variables));
     let lines = shared::log::json_subscriber(&env, &[Login::NAME], std::io::sink).unwrap();
     tracing::subscriber::set_global_default(lines).unwrap();
     let setup = Setup::new(env, Clock::system()).unwrap();
@@ -116,23 +137,7 @@ fn in_process(upstreams: &Upstreams, logins: usize) -> Inside {
     };
     (0..WARM_UP).for_each(|_| login());
     let counted = allocation_counter::measure(|| (0..logins).for_each(|_| login()));
-    let micros = cpu_micros(logins, login);
     let profile = profile::by_library(|| (0..5 * logins).for_each(|_| login()));
-
-    let mut floor = runtime.block_on(Floor::connect(upstreams.recorded(), &variables));
-    let signing = cpu_micros(logins, || floor.sign());
-    let tls = cpu_micros(logins, || runtime.block_on(floor.exchange()));
     let each = |count: u64| count as f64 / logins as f64;
-    let (allocations, bytes) = (each(counted.count_total), each(counted.bytes_total));
-    Inside { login: micros, signing, tls, allocations, bytes, profile }
-}
-
-/// The CPU time of each round of `work` on this thread: the median of five measurements.
-fn cpu_micros(rounds: usize, mut work: impl FnMut()) -> f64 {
-    let measurements = (0..5).map(|_| {
-        let before = profile::thread_cpu_micros();
-        (0..rounds).for_each(|_| work());
-        (profile::thread_cpu_micros() - before) / rounds as f64
-    });
-    table::median(measurements.collect::<Vec<_>>())
+    Inside { allocations: each(counted.count_total), bytes: each(counted.bytes_total), profile }
 }

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
-pub mod floor;
 pub mod peers;
 pub mod phases;
 pub mod profile;

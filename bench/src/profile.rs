@@ -10,17 +10,9 @@ const HERTZ: i32 = 997;
 /// How many names are listed.
 const LISTED: usize = 15;
 
-/// The CPU time that this thread has had, in microseconds.
-pub fn thread_cpu_micros() -> f64 {
-    cpu_micros("/proc/thread-self/schedstat")
-}
-
 /// The CPU time that the main thread of a process has had, in microseconds.
 pub fn process_cpu_micros(process: u32) -> f64 {
-    cpu_micros(&format!("/proc/{process}/task/{process}/schedstat"))
-}
-
-fn cpu_micros(path: &str) -> f64 {
+    let path = format!("/proc/{process}/task/{process}/schedstat");
     let text = std::fs::read_to_string(path).expect("Linux tells the CPU time");
     let nanos: f64 = text.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("it is a number");
     nanos / 1e3
@@ -43,11 +35,13 @@ pub fn by_library(work: impl FnOnce()) -> Vec<(String, f64)> {
     let mut shares: Vec<_> =
         samples.into_iter().map(|(name, count)| (name, 100.0 * count as f64 / total as f64)).collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
-    shares.truncate(LISTED);
+    let rest = shares.split_off(LISTED.min(shares.len()));
+    shares.push(("the rest".to_owned(), rest.iter().map(|(_, share)| share).sum()));
     shares
 }
 
-/// The crate of the innermost function that was not inlined. What is in the C library is the kernel's for the most part.
+/// The crate of the innermost function that was not inlined. What is in the C library is the
+/// kernel's for the most part: its time counts for the function that called it.
 fn library(frames: &Frames) -> String {
     let name = frames.frames.first().and_then(|symbols| symbols.last()).map(|symbol| symbol.name()).unwrap_or_default();
     let is_one_of = |names: &[&str]| names.iter().any(|part| name.contains(part));
@@ -57,6 +51,6 @@ fn library(frames: &Frames) -> String {
         None if is_one_of(&["ring_core", "sha256", "aes", "gcm"]) => "ring".to_owned(),
         None if is_one_of(&["alloc", "free", "tcache", "_int_"]) => "malloc and free".to_owned(),
         None if is_one_of(&["memcpy", "memmove", "memset", "memcmp"]) => "memory: copied, cleared, compared".to_owned(),
-        None => format!("kernel: {}", name.trim_start_matches("__GI_").trim_start_matches('_')),
+        None => format!("kernel or C library: {}", name.trim_start_matches("__GI_").trim_start_matches('_')),
     }
 }

@@ -193,5 +193,8 @@ fn url(mut address: SocketAddr) -> String {
 fn is_aws(env: &Env) -> bool {
     let endpoint = env.get("AWS_ENDPOINT_URL_DYNAMODB").and_then(|url| url::Url::parse(url).ok());
     let host = endpoint.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
-    host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn") || host.ends_with(".api.aws")
+    host.ends_with(".amazonaws.com")
+        || host.ends_with(".amazonaws.eu")
+        || host.ends_with(".amazonaws.com.cn")
+        || host.ends_with(".api.aws")
 }

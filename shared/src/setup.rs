@@ -185,6 +185,6 @@ impl Setup {
     fn endpoint(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.env.get(variable) else { return Ok(None) };
         let malformed = || ConfigError::malformed(variable, "expected an http or https URL without query or user");
-        base_url(text).map(|_| Some(text.to_owned())).ok_or_else(malformed)
+        base_url(text).map(|url| Some(url.into())).ok_or_else(malformed)
     }
 }

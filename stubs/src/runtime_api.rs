@@ -16,8 +16,9 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use shared::clock::Clock;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 /// More than a function takes for anything here.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -73,17 +74,11 @@ impl Process {
     /// Starts a command that speaks to the Runtime API.
     pub async fn start_command(mut command: Command) -> Self {
         let (events, received) = mpsc::unbounded_channel();
-        let api = Api { events: Arc::new(tokio::sync::Mutex::new(received)), taken: Arc::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
-            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
-            .with_state(api);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-
+        let (address, server) = serve(received).await;
+        // For a process that measures its own start.
+        let now = Clock::system().now().duration_since(UNIX_EPOCH).expect("it is after 1970");
         command
+            .env("STARTED_AT_NANOS", now.as_nanos().to_string())
             .env("AWS_LAMBDA_RUNTIME_API", address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
@@ -91,25 +86,11 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        // For a process that measures its own start.
-        let now = Clock::system().now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-        command.env("STARTED_AT_NANOS", now.as_nanos().to_string());
         let started_at = Instant::now();
-        let mut child = command.spawn().expect("the binary starts");
+        let child = command.spawn().expect("the binary starts");
         let id = child.id().expect("it has just started");
         let stop = Arc::<Notify>::default();
-        let stopped = Arc::clone(&stop);
-        // Read all the time: a process whose output nobody reads stops.
-        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (stdout, stderr) = (tokio::spawn(read(stdout)), tokio::spawn(read(stderr)));
-        let output = tokio::spawn(async move {
-            tokio::select! {
-                _ = stopped.notified() => child.start_kill().unwrap(),
-                _ = child.wait() => {}
-            }
-            let status = child.wait().await.unwrap();
-            Output { status, stdout: stdout.await.unwrap(), stderr: stderr.await.unwrap() }
-        });
+        let output = tokio::spawn(watch(child, Arc::clone(&stop), server));
         Self { id, started_at, events, stop, output }
     }
 
@@ -130,6 +111,33 @@ impl Process {
     pub async fn output(self) -> Output {
         tokio::time::timeout(WITHIN, self.output).await.expect("it ends in time").unwrap()
     }
+}
+
+/// The Runtime API for one process: where it listens, and the task that serves it.
+async fn serve(events: mpsc::UnboundedReceiver<Event>) -> (String, AbortHandle) {
+    let api = Api { events: Arc::new(tokio::sync::Mutex::new(events)), taken: Arc::default() };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+        .with_state(api);
+    (address, tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle())
+}
+
+/// Waits for the end of a process, or brings it about: what it wrote.
+async fn watch(mut child: Child, stop: Arc<Notify>, server: AbortHandle) -> Output {
+    // Read all the time: a process whose output nobody reads stops.
+    let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (stdout, stderr) = (tokio::spawn(read(stdout)), tokio::spawn(read(stderr)));
+    tokio::select! {
+        _ = stop.notified() => child.start_kill().unwrap(),
+        _ = child.wait() => {}
+    }
+    let status = child.wait().await.unwrap();
+    server.abort();
+    Output { status, stdout: stdout.await.unwrap(), stderr: stderr.await.unwrap() }
 }
 
 async fn read(mut output: impl AsyncRead + Unpin) -> Vec<u8> {

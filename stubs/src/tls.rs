@@ -13,6 +13,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// More than one flight of TLS or one of the answers here.
@@ -113,14 +115,26 @@ async fn delayed(stream: TcpStream, rtt: Duration) -> DuplexStream {
     far
 }
 
+/// Every chunk arrives `delay` after it was sent, and waits for none before it.
 async fn relay(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, delay: Duration) {
-    let mut chunk = vec![0; PIPE_BYTES];
-    while let Ok(count @ 1..) = from.read(&mut chunk).await {
-        tokio::time::sleep(delay).await;
-        if to.write_all(&chunk[..count]).await.is_err() {
-            return;
+    let (sent, mut on_the_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let send = async move {
+        let mut chunk = vec![0; PIPE_BYTES];
+        while let Ok(count @ 1..) = from.read(&mut chunk).await {
+            if sent.send((Instant::now() + delay, chunk[..count].to_vec())).is_err() {
+                return;
+            }
         }
-    }
-    // The other side may be gone already.
-    let _ = to.shutdown().await;
+    };
+    let arrive = async move {
+        while let Some((at, chunk)) = on_the_way.recv().await {
+            tokio::time::sleep_until(at).await;
+            if to.write_all(&chunk).await.is_err() {
+                return;
+            }
+        }
+        // The other side may be gone already.
+        let _ = to.shutdown().await;
+    };
+    tokio::join!(send, arrive);
 }

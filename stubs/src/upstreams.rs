@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
+use crate::file::TemporaryFile;
 use crate::tls::{Authority, TlsServer};
 
 const WECHAT: &str = "wechat";
@@ -32,7 +33,7 @@ pub struct Upstreams {
     dynamodb: TlsServer,
     secrets_manager: TlsServer,
     calls: Arc<Mutex<BTreeMap<String, Calls>>>,
-    certificate: tempfile::NamedTempFile,
+    certificate: TemporaryFile,
 }
 
 /// Where a function finds its secrets.
@@ -61,8 +62,7 @@ impl Upstreams {
             let log = Log { name, calls: Arc::clone(&calls) };
             TlsServer::start(&authority, Router::new().fallback(answer).with_state(log), rtt).await
         };
-        let certificate = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(certificate.path(), authority.pem()).unwrap();
+        let certificate = TemporaryFile::new(&authority.pem());
         Self {
             wechat: server(WECHAT).await,
             dynamodb: server(DYNAMODB).await,
@@ -107,27 +107,21 @@ impl Upstreams {
         }
     }
 
-    /// The last request of each call.
-    pub fn recorded(&self) -> Vec<Recorded> {
+    /// The last request of each call: `baseUrl`, `head` and `body` as they were sent, and `target` where there is one.
+    pub fn recorded(&self) -> Value {
         let urls: BTreeMap<_, _> = self.servers().into_iter().map(|(name, server)| (name, server.url())).collect();
         let calls = self.calls.lock().unwrap();
-        let requests = calls.values().map(|calls| {
-            let (name, parts, body) = calls.last.clone();
-            Recorded { base_url: urls[name].clone(), parts, body }
+        let requests = calls.values().map(|Calls { last: (name, parts, body), .. }| {
+            let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri);
+            for (name, value) in &parts.headers {
+                head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+            }
+            let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
+            let body = std::str::from_utf8(body).unwrap();
+            json!({ "baseUrl": urls[name], "head": head + "\r\n", "body": body, "target": target })
         });
         requests.collect()
     }
-}
-
-/// A request as it came.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    /// Who was asked.
-    pub base_url: String,
-    /// Method, URL and headers.
-    pub parts: Parts,
-    /// The body.
-    pub body: Bytes,
 }
 
 #[derive(Debug)]

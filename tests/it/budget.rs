@@ -64,13 +64,15 @@ async fn no_answer_takes_more_calls_and_connections_than_it_needs() {
                 most.insert("secretsmanager", secrets);
             }
             assert_eq!(first.calls, expected, "{function}, {source:?}");
-            for (upstream, count) in &first.connections {
-                assert!(most.get(upstream).is_some_and(|most| count <= most), "{function}, {source:?}: {first:?}");
-            }
-
             answer(&process, function).await;
             let next = upstreams.take_traffic();
-            assert_eq!((next.calls, next.connections), (count(calls), BTreeMap::new()), "{function}, {source:?}");
+            assert_eq!(next.calls, count(calls), "{function}, {source:?}");
+            // Of both together: one that is slow to open may come after the first answer.
+            for (upstream, most) in most {
+                let connections = [&first, &next].map(|traffic| traffic.connections.get(upstream).unwrap_or(&0));
+                let connections: usize = connections.into_iter().sum();
+                assert!(connections <= most, "{function}, {source:?}: {connections} to {upstream}");
+            }
             process.stop().await;
         }
     }

@@ -87,6 +87,22 @@ async fn what_is_malformed_is_named_and_not_shown() {
 }
 
 #[tokio::test]
+async fn a_secret_that_fits_into_no_url_is_malformed() {
+    let apps = json!([{ "appId": "wx1", "appSecret": "x".repeat(257), "kind": "mini-program" }]).to_string();
+    let expected = "WECHAT_APPS is malformed: an appId or appSecret is longer than 256 bytes";
+    assert_eq!(problem("WECHAT_APPS", &apps).await, expected);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_used_as_it_is_understood() {
+    // What surrounds a URL in a file belongs to no request.
+    let mut env = secrets_manager("apps", "seal").await;
+    let endpoint = format!(" {}\n", env.get("AWS_ENDPOINT_URL_SECRETS_MANAGER").unwrap());
+    env.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", endpoint);
+    start::<login::Login>(env).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_sources_of_one_thing_are_contradictory() {
     for name in ["WECHAT_APPS", "SEAL_KEY"] {
         let arn = format!("{name}_SECRET_ARN");

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use axum::http::Request;
 use serde_json::json;
+use shared::clock::Clock;
+use shared::deadline::Deadline;
+use shared::env::Env;
+use shared::net::{HttpClient, Tls};
 use tests::upstream::{After, ClosedPort, Upstream};
 use tests::world::{World, event_with_body, reply};
 
@@ -37,6 +42,19 @@ async fn a_connection_that_was_opened_before_a_long_pause_is_not_used() {
     world.advance(Duration::from_secs(60));
     login(&world, &instance).await;
     assert_eq!((wechat.accepted(0).await, wechat.requests()), (OF_THE_MACHINE + 2, 1));
+}
+
+/// Without any second try: a payment may not be sent again.
+#[tokio::test]
+async fn a_connection_that_was_closed_before_its_first_request_is_not_used() {
+    let upstream = Upstream::start_ending(WECHAT, 1).await;
+    let (tls, host) = (Tls::from_env(&Env::default()).unwrap(), upstream.url.parse().unwrap());
+    let client = HttpClient::connecting(&tls, &Clock::system(), &host, 1);
+    upstream.accepted(1).await;
+    let request = Request::get(&upstream.url).body("").unwrap();
+    let response = client.send(request, 1024, Deadline::after(Duration::from_secs(5))).await;
+    assert_eq!(response.unwrap().body, WECHAT);
+    assert_eq!((upstream.accepted(0).await, upstream.requests()), (2, 1));
 }
 
 #[tokio::test]

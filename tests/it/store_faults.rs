@@ -30,6 +30,8 @@ async fn conflicts_and_throttles_are_waited_out() {
         Kind::error("ThrottlingException"),
         Kind::error("RequestLimitExceeded"),
         Kind::Refuse(StatusCode::SERVICE_UNAVAILABLE, json!({})),
+        Kind::Refuse(StatusCode::BAD_GATEWAY, json!("a proxy's page")),
+        Kind::Refuse(StatusCode::OK, json!("not an answer of DynamoDB's")),
     ] {
         proxy.inject("TransactWriteItems", 3, kind.clone());
         let reply = world.login(&world.code(&person).await).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use serde_json::Value;
+use stubs::file::TemporaryFile;
 use stubs::tls::{Authority, TlsServer};
-use tempfile::NamedTempFile;
 use tests::logs;
 use tests::world::World;
 
@@ -17,7 +17,7 @@ const ANSWER: &str = r#"{"openid":"oTls","session_key":"tiihtNczf5v6AKRyjwEUhQ==
 /// A WeChat with a certificate for `localhost` that an authority of its own has issued.
 struct TlsWechat {
     port: u16,
-    root: NamedTempFile,
+    root: TemporaryFile,
     requests: Arc<AtomicUsize>,
 }
 
@@ -30,9 +30,7 @@ impl TlsWechat {
         };
         let router = Router::new().fallback(answer).with_state(Arc::clone(&requests));
         let server = TlsServer::start(&authority, router, Duration::ZERO).await;
-        let root = NamedTempFile::new().unwrap();
-        std::fs::write(root.path(), authority.pem()).unwrap();
-        Self { port: server.port, root, requests }
+        Self { port: server.port, root: TemporaryFile::new(&authority.pem()), requests }
     }
 
     fn root(&self) -> &str {

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 /// A binary of this workspace. `cargo test` does not build binaries of other packages, so it is asked to once.
 pub async fn binary(name: &str) -> PathBuf {
     static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
-    // Of the whole workspace, so that features and with them the dependencies are those of the tests.
-    let build = || stubs::binaries::build(&["--workspace", "--bins", "--offline"]);
+    // Of all packages that are tested, so that features and with them the dependencies are those of the tests.
+    let build = || stubs::binaries::build(&["--bins", "--offline"]);
     BUILT.get_or_init(build).await.get(name).expect("there is such a binary").clone()
 }
 

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+
+/// More than a connection takes.
+const WITHIN: Duration = Duration::from_secs(10);
 
 /// A port that nobody listens on, as long as this is kept.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ impl Default for ClosedPort {
 impl ClosedPort {
     /// From now on somebody is there, who answers `body`.
     pub fn open(self, body: &str) -> Upstream {
-        Upstream::serve(self.socket.listen(8).unwrap(), body, After::Stay)
+        Upstream::serve(self.socket.listen(8).unwrap(), body, After::Stay, 0)
     }
 }
 
@@ -56,10 +60,15 @@ pub struct Upstream {
 impl Upstream {
     /// A server that answers `body`.
     pub async fn start(body: &str, after: After) -> Self {
-        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), body, after)
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), body, after, 0)
     }
 
-    fn serve(listener: TcpListener, body: &str, after: After) -> Self {
+    /// A server that answers `body`, but ends its first connections, of which there are `ended`, as soon as it has them.
+    pub async fn start_ending(body: &str, ended: usize) -> Self {
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), body, After::Stay, ended)
+    }
+
+    fn serve(listener: TcpListener, body: &str, after: After, ended: usize) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (answer, (count, accepted)) = (answer(body), watch::channel(0));
@@ -67,6 +76,11 @@ impl Upstream {
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                if *count.borrow() < ended {
+                    drop(stream);
+                    count.send_modify(|count| *count += 1);
+                    continue;
+                }
                 count.send_modify(|count| *count += 1);
                 tokio::spawn(answer_on(stream, answer.clone(), after, counts.clone()));
             }
@@ -76,7 +90,9 @@ impl Upstream {
 
     /// Waits for so many connections, and says how many there are then.
     pub async fn accepted(&self, at_least: usize) -> usize {
-        *self.accepted.clone().wait_for(|count| *count >= at_least).await.unwrap()
+        let mut accepted = self.accepted.clone();
+        let accepted = tokio::time::timeout(WITHIN, accepted.wait_for(|count| *count >= at_least)).await;
+        *accepted.expect("so many connections in time").unwrap()
     }
 
     /// Connections so far that had a request.

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::TokioExecutor;
-use lambda_http::http::{HeaderMap, Request, StatusCode, Uri};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lambda_http::http::header::USER_AGENT;
+use lambda_http::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 
 use super::connector::{Connector, IDLE_LIMIT};
 use super::root_cause;
@@ -17,6 +18,9 @@ use crate::deadline::Deadline;
 
 /// A pool in steady use may hold a second connection that is not. It never gets as old as a NAT lets it.
 const POOL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Who calls.
+const NAME: HeaderValue = HeaderValue::from_static("wechat-functions");
 
 type Body = Full<bytes::Bytes>;
 
@@ -40,7 +44,10 @@ struct Pool {
 impl Pool {
     fn new(connector: Connector, now: SystemTime) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that builds HTTP clients")]
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE_LIMIT).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_LIMIT)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
         Self { client, built_at: now, used_at: now }
     }
 }
@@ -81,14 +88,18 @@ pub enum HttpError {
 impl HttpClient {
     /// A client without connections.
     pub fn new(tls: &Tls, clock: &Clock) -> Self {
-        let pool = Pool::new(Connector::new(tls, clock), clock.now());
-        Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(pool) }
+        Self::with_connector(tls, clock, Connector::new(tls, clock))
     }
 
-    /// A client that has begun to open connections to `host`: as many requests wait only for what is left of that.
+    /// A client that begins to open so many connections to `host`. Its first requests take them, and wait for what is
+    /// left of their handshakes.
     pub fn connecting(tls: &Tls, clock: &Clock, host: &Uri, connections: usize) -> Self {
         let connector = Connector::new(tls, clock);
         (0..connections).for_each(|_| connector.connect_early(host.clone()));
+        Self::with_connector(tls, clock, connector)
+    }
+
+    fn with_connector(tls: &Tls, clock: &Clock, connector: Connector) -> Self {
         Self { tls: tls.clone(), clock: clock.clone(), pool: Mutex::new(Pool::new(connector, clock.now())) }
     }
 
@@ -103,7 +114,10 @@ impl HttpClient {
         longest: usize,
         deadline: Deadline,
     ) -> Result<HttpResponse, HttpError> {
-        let exchange = exchange(self.client(), request.map(|body| Full::new(body.into())), longest);
+        let mut request = request.map(|body| Full::new(body.into()));
+        // Some gateways refuse requests without one. It is not signed.
+        request.headers_mut().entry(USER_AGENT).or_insert(NAME);
+        let exchange = exchange(self.client(), request, longest);
         deadline.bound(exchange).await.unwrap_or(Err(HttpError::Timeout))
     }
 

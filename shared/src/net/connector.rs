@@ -1,6 +1,7 @@
 //! Connections, and the one that is opened before anybody asks for it.
 
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use lambda_http::http::Uri;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -44,9 +46,14 @@ struct Early {
 }
 
 impl Early {
-    fn is_for(&self, uri: &Uri, now: SystemTime) -> bool {
-        let is_young = now.duration_since(self.begun_at).is_ok_and(|age| age <= IDLE_LIMIT);
-        is_young && (self.host.scheme(), self.host.authority()) == (uri.scheme(), uri.authority())
+    fn is_for(&self, uri: &Uri) -> bool {
+        (self.host.scheme(), self.host.authority()) == (uri.scheme(), uri.authority())
+    }
+
+    /// Not too old. A handshake that a freeze has cut in two may never end, so it may not even become old.
+    fn is_of_use(&self, now: SystemTime) -> bool {
+        let limit = if self.connection.is_finished() { IDLE_LIMIT } else { CONNECT_TIMEOUT };
+        now.duration_since(self.begun_at).is_ok_and(|age| age <= limit)
     }
 }
 
@@ -55,6 +62,7 @@ impl Connector {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT)); // Divided among the addresses of a name.
         Self { https: HttpsConnector::from((http, Arc::clone(&tls.0))), clock: clock.clone(), early: Arc::default() }
     }
 
@@ -73,7 +81,8 @@ impl Connector {
     fn take_early(&self, uri: &Uri) -> Option<Early> {
         let now = self.clock.now();
         let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = early.iter().position(|early| early.is_for(uri, now))?;
+        early.retain(|early| early.is_of_use(now));
+        let index = early.iter().position(|early| early.is_for(uri))?;
         Some(early.remove(index))
     }
 }
@@ -89,16 +98,30 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let early = self.take_early(&uri);
-        let https = self.https.clone();
+        let mut https = self.https.clone();
         Box::pin(async move {
-            if let Some(early) = early
-                && let Ok(Ok(connection)) = early.connection.await
-            {
-                return Ok(connection);
-            }
-            connect(https, uri).await
+            let connection = async {
+                if let Some(early) = early
+                    && let Ok(Ok(mut connection)) = early.connection.await
+                    && is_quiet(&mut connection).await
+                {
+                    return Ok(connection);
+                }
+                https.call(uri).await
+            };
+            tokio::time::timeout(CONNECT_TIMEOUT, connection).await?
         })
     }
+}
+
+/// Whether the other side has neither closed the connection nor spoken first. Nobody has looked at it so far.
+async fn is_quiet(connection: &mut Connection) -> bool {
+    let (mut stream, mut byte) = (TokioIo::new(connection), [0]);
+    poll_fn(|context| {
+        let read = Pin::new(&mut stream).poll_read(context, &mut ReadBuf::new(&mut byte));
+        Poll::Ready(read.is_pending())
+    })
+    .await
 }
 
 async fn connect(mut https: HttpsConnector<HttpConnector>, uri: Uri) -> Result<Connection, ConnectError> {

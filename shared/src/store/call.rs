@@ -101,7 +101,8 @@ fn verdict(err: AttemptError) -> Verdict {
         return Verdict::End(CallError::ConditionFailed(conditions));
     }
     let code = refusal.reasons.iter().filter_map(CancellationReason::code).find(|code| *code != "None");
-    let code = code.or(refusal.code.as_deref()).unwrap_or("UnknownError").to_owned();
+    let unknown = || format!("UnknownError, status {}", refusal.status);
+    let code = code.or(refusal.code.as_deref()).map_or_else(unknown, str::to_owned);
     match Kind::of(&code) {
         Kind::Busy => Verdict::Again(code),
         _ if refusal.status >= 500 => Verdict::Again(code),

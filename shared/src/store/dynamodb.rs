@@ -52,7 +52,7 @@ pub(super) enum AttemptError {
     /// DynamoDB says no.
     Refused(Refusal),
     Transport(HttpError),
-    /// The answer is none of DynamoDB's.
+    /// An answer that says neither yes nor no.
     Unreadable,
 }
 
@@ -126,7 +126,11 @@ fn decode<O: Operation>(response: HttpResponse, config: &ConfigBag) -> Result<O:
     let err = err.as_operation_error().and_then(|err| err.downcast_ref::<O::Error>());
     let err = err.ok_or(AttemptError::Unreadable)?;
     let (code, reasons) = (err.code().map(str::to_owned), err.cancellation_reasons().to_vec());
-    Err(AttemptError::Refused(Refusal { status: response.status.as_u16(), code, reasons }))
+    match (response.status.is_success(), code) {
+        // A good answer that cannot be read is an error without a code to the SDK.
+        (true, None) => Err(AttemptError::Unreadable),
+        (_, code) => Err(AttemptError::Refused(Refusal { status: response.status.as_u16(), code, reasons })),
+    }
 }
 
 macro_rules! operation {

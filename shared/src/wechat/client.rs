@@ -138,7 +138,10 @@ impl WechatClient {
 }
 
 fn get(url: &Url) -> Request<Bytes> {
-    #[expect(clippy::expect_used, reason = "base URLs are checked at start, and a query is encoded and short")]
+    #[expect(
+        clippy::expect_used,
+        reason = "base URLs, apps and codes are checked, so a query is short, and it is encoded"
+    )]
     Request::get(url.as_str()).body(Bytes::new()).expect("the URL is good")
 }
 

@@ -58,12 +58,15 @@ pub struct App {
 #[derive(Clone, Debug)]
 pub struct Apps(Vec<App>);
 
+/// Bytes of an appId or appSecret. Real ones have 18 and 32; each has to fit into a URL.
+const LONGEST_TEXT: usize = 256;
+
 impl Apps {
     /// Reads the value of `WECHAT_APPS`.
     ///
     /// # Errors
     ///
-    /// If it is not a JSON array of apps, or an id or secret is empty, or an id is there twice.
+    /// If it is not a JSON array of apps, or an id or secret is empty or too long, or an id is there twice.
     pub fn parse(json: &Secret) -> Result<Self, InvalidApps> {
         // The error's own text could show a part of the value.
         let not_json = |err: serde_json::Error| InvalidApps::NotApps { line: err.line(), column: err.column() };
@@ -75,6 +78,9 @@ impl Apps {
         for (index, app) in apps.iter().enumerate() {
             if app.app_id.as_str().is_empty() || app.app_secret.expose().is_empty() {
                 return Err(InvalidApps::EmptyText);
+            }
+            if app.app_id.as_str().len().max(app.app_secret.expose().len()) > LONGEST_TEXT {
+                return Err(InvalidApps::LongText);
             }
             if apps.iter().take(index).any(|other| other.app_id == app.app_id) {
                 return Err(InvalidApps::Repeated);
@@ -100,6 +106,8 @@ impl Apps {
 pub enum InvalidApps {
     #[error("an appId or appSecret is empty")]
     EmptyText,
+    #[error("an appId or appSecret is longer than 256 bytes")]
+    LongText,
     #[error("there is no app in it")]
     None,
     #[error(

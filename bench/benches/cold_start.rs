@@ -58,8 +58,9 @@ async fn main() {
     let mut runs: Vec<Vec<Run>> = subjects.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.runs {
         eprint_progress(round, options.runs);
-        for (subject, runs) in subjects.iter().zip(&mut runs) {
-            runs.push(subject.run(&upstreams).await);
+        // Another one first each time, so that none always comes after the same.
+        for index in (0..subjects.len()).map(|index| (index + round) % subjects.len()) {
+            runs[index].push(subjects[index].run(&upstreams).await);
         }
     }
     println!("Medians of {} interleaved runs, upstreams {} ms away.\n", options.runs, options.rtt);
@@ -87,13 +88,8 @@ async fn subjects(options: &Options, upstreams: &Upstreams) -> Vec<Subject> {
 
 async fn trace(upstreams: &Upstreams, runs: usize) {
     let binaries = subjects::release_binaries(&[START_PHASES.to_owned()]).await;
-    let binary = &binaries[START_PHASES];
-    let variables = phases::medians(binary, Secrets::Variables, upstreams, runs).await;
-    let secrets = phases::medians(binary, Secrets::SecretsManager, upstreams, runs).await;
-    let rows = variables
-        .into_iter()
-        .zip(secrets)
-        .map(|((name, variables), (_, secrets))| vec![name, format!("{variables:.3}"), format!("{secrets:.3}")]);
+    let phases = phases::medians(&binaries[START_PHASES], upstreams, runs).await.into_iter();
+    let rows = phases.map(|(name, millis)| [vec![name], millis.map(|millis| format!("{millis:.3}")).to_vec()].concat());
     println!("The start of login, medians of {runs} runs.\n");
     table::print(&["", "variables ms", "secrets ms"], &rows.collect::<Vec<_>>());
 }

@@ -16,6 +16,7 @@ use shared::env::Env;
 use shared::http::{App, HttpFunction as _};
 use shared::setup::Setup;
 use stubs::file::TemporaryFile;
+use stubs::runtime_api::Process;
 use stubs::upstreams::{Secrets, Upstreams};
 use tokio::process::Command;
 use tokio::runtime::Runtime;
@@ -23,13 +24,16 @@ use tokio::runtime::Runtime;
 /// The program that does what no login can do without.
 const FLOOR: &str = "floor";
 
+/// How often everything is measured.
+const ROUNDS: usize = 9;
+
 /// Logins before the first one that counts.
 const WARM_UP: usize = 50;
 
 #[derive(Parser)]
 struct Options {
-    /// How many logins are measured, five times.
-    #[arg(long, default_value_t = 1000)]
+    /// How many logins are measured in each round.
+    #[arg(long, default_value_t = 500)]
     logins: usize,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
@@ -46,28 +50,30 @@ fn main() {
         let variables = upstreams.variables(Secrets::Variables);
         Subject::binary(name, Path::new(&binaries[name]), Login::NAME, variables)
     };
-    let instance = others.block_on(process(&subject(Login::NAME), options.logins));
-    let nothing = others.block_on(process(&subject(DO_NOTHING), options.logins));
+    let (login, nothing) = (subject(Login::NAME), subject(DO_NOTHING));
+    let costs = others.block_on(costs(&login, &nothing, &binaries[FLOOR], &upstreams, &options));
     let inside = std::thread::Builder::new().name("measured".to_owned());
     let inside = std::thread::scope(|scope| {
         inside.spawn_scoped(scope, || in_process(&upstreams, options.logins)).unwrap().join().unwrap()
     });
-    let floor = others.block_on(floor(&binaries[FLOOR], &upstreams, options.logins));
-    print(&options, &instance, &nothing, &floor, inside);
+    print(&options, &costs, inside);
 }
 
-fn print(options: &Options, instance: &Costs, nothing: &Costs, floor: &Floor, inside: Inside) {
-    let least = floor.tls + floor.signing;
-    let row = |what: &str, micros: f64| vec![what.to_owned(), format!("{micros:.0}"), format!("{:.2}", micros / least)];
-    println!("One warm instance, one login after the other, medians of 5 times {}.\n", options.logins);
-    println!("logins per second, behind the Runtime API: {:.0}", 1e6 / instance.wall);
+fn print(options: &Options, costs: &[Costs], inside: Inside) {
+    let of = |micros: fn(&Costs) -> f64| table::median(costs.iter().map(micros));
+    let row = |what: &str, micros: fn(&Costs) -> f64| {
+        let ratio = table::median(costs.iter().map(|costs| micros(costs) / costs.floor()));
+        vec![what.to_owned(), format!("{:.0}", of(micros)), format!("{ratio:.2}")]
+    };
+    println!("One warm instance, one login after the other: medians of {ROUNDS} times {}.\n", options.logins);
+    println!("logins per second, behind the Runtime API: {:.0}", 1e6 / of(|costs| costs.wall));
     println!("allocations per login, without the Runtime API: {:.0}, {:.0} bytes\n", inside.allocations, inside.bytes);
     let rows = [
-        row("a login, behind the Runtime API", instance.cpu),
-        row("a function that does nothing, behind the Runtime API", nothing.cpu),
-        row("a login's TLS alone: the same bytes over open connections", floor.tls),
-        row("a login's signatures alone", floor.signing),
-        row("its TLS and signatures alone", least),
+        row("a login, behind the Runtime API", |costs| costs.login),
+        row("a function that does nothing, behind the Runtime API", |costs| costs.nothing),
+        row("a login's TLS alone: the same bytes over open connections", |costs| costs.tls),
+        row("a login's signatures alone", |costs| costs.signing),
+        row("its TLS and signatures alone", Costs::floor),
     ];
     table::print(&["CPU time", "µs", "ratio"], &rows);
     println!();
@@ -75,44 +81,57 @@ fn print(options: &Options, instance: &Costs, nothing: &Costs, floor: &Floor, in
     table::print(&["a login, by the library of the innermost function", "%"], &rows.collect::<Vec<_>>());
 }
 
-/// Microseconds.
-struct Floor {
+/// Microseconds for one login, measured one right after the other.
+struct Costs {
+    login: f64,
+    wall: f64,
+    nothing: f64,
     tls: f64,
     signing: f64,
 }
 
-/// What the requests of the last login cost by themselves.
-async fn floor(binary: &Path, upstreams: &Upstreams, logins: usize) -> Floor {
+impl Costs {
+    fn floor(&self) -> f64 {
+        self.tls + self.signing
+    }
+}
+
+async fn costs(
+    login: &Subject,
+    nothing: &Subject,
+    floor: &Path,
+    upstreams: &Upstreams,
+    options: &Options,
+) -> Vec<Costs> {
+    let processes = (login.start().await, nothing.start().await);
+    cpu_micros(nothing, &processes.1, WARM_UP).await;
+    cpu_micros(login, &processes.0, WARM_UP).await;
     let requests = TemporaryFile::new(&upstreams.recorded().to_string());
-    let mut command = Command::new(binary);
-    command.arg(requests.path()).arg(logins.to_string());
-    let output = command.env_clear().envs(upstreams.variables(Secrets::Variables)).output().await.unwrap();
-    let costs: Value = serde_json::from_slice(&output.stdout).expect("the floor is JSON");
-    Floor { tls: costs["tls"].as_f64().unwrap(), signing: costs["signing"].as_f64().unwrap() }
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        let login = cpu_micros(login, &processes.0, options.logins).await;
+        let wall = started.elapsed().as_secs_f64() * 1e6 / options.logins as f64;
+        let nothing = cpu_micros(nothing, &processes.1, options.logins).await;
+        let mut floor = Command::new(floor);
+        floor.arg(requests.path()).arg(options.logins.to_string());
+        let output = floor.env_clear().envs(upstreams.variables(Secrets::Variables)).output().await.unwrap();
+        let floor: Value = serde_json::from_slice(&output.stdout).expect("the floor is JSON");
+        let [tls, signing] = ["tls", "signing"].map(|part| floor[part].as_f64().unwrap());
+        costs.push(Costs { login, wall, nothing, tls, signing });
+    }
+    processes.0.stop().await;
+    processes.1.stop().await;
+    costs
 }
 
-/// Microseconds.
-struct Costs {
-    cpu: f64,
-    wall: f64,
-}
-
-async fn process(subject: &Subject, logins: usize) -> Costs {
-    let process = subject.start().await;
-    for _ in 0..WARM_UP {
-        subject.invoke(&process).await;
+/// The CPU time of an invocation.
+async fn cpu_micros(subject: &Subject, process: &Process, invocations: usize) -> f64 {
+    let before = profile::process_cpu_micros(process.id);
+    for _ in 0..invocations {
+        subject.invoke(process).await;
     }
-    let (mut cpu, mut wall) = (Vec::new(), Vec::new());
-    for _ in 0..5 {
-        let (cpu_before, started) = (profile::process_cpu_micros(process.id), Instant::now());
-        for _ in 0..logins {
-            subject.invoke(&process).await;
-        }
-        wall.push(started.elapsed().as_secs_f64() * 1e6 / logins as f64);
-        cpu.push((profile::process_cpu_micros(process.id) - cpu_before) / logins as f64);
-    }
-    process.stop().await;
-    Costs { cpu: table::median(cpu), wall: table::median(wall) }
+    (profile::process_cpu_micros(process.id) - before) / invocations as f64
 }
 
 struct Inside {

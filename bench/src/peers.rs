@@ -17,11 +17,11 @@ pub async fn subjects(upstreams: &Upstreams) -> Vec<Subject> {
         Err(reason) => skip("Go", &reason),
     }
     match node().await {
-        Ok([modules, bundle]) => {
+        Ok((node, [modules, bundle])) => {
             let mut variables = variables;
             variables.insert("NODE_EXTRA_CA_CERTS".to_owned(), variables["SSL_CERT_FILE"].clone());
             for (name, script) in [("login in Node.js", modules), ("login in Node.js, bundled", bundle)] {
-                subjects.push(Subject::program(name, vec![PathBuf::from("node"), script], variables.clone()));
+                subjects.push(Subject::program(name, vec![node.clone(), script], variables.clone()));
             }
         }
         Err(reason) => skip("Node.js", &reason),
@@ -38,7 +38,7 @@ async fn go() -> Result<PathBuf, String> {
 }
 
 /// As it is installed, and as one file. Both beside `target`, so that nothing is installed among the sources.
-async fn node() -> Result<[PathBuf; 2], String> {
+async fn node() -> Result<(PathBuf, [PathBuf; 2]), String> {
     let folder = folder("node")?;
     for file in [".npmrc", "index.mjs", "package.json", "package-lock.json"] {
         let source = root().join("bench/peers/node").join(file);
@@ -46,7 +46,9 @@ async fn node() -> Result<[PathBuf; 2], String> {
     }
     run(Command::new("npm").args(["ci", "--silent", "--no-audit", "--no-fund"]).current_dir(&folder)).await?;
     run(Command::new("npm").args(["run", "--silent", "bundle"]).current_dir(&folder)).await?;
-    Ok([folder.join("index.mjs"), folder.join("bundle.mjs")])
+    // A function has no PATH.
+    let node = run(Command::new("node").args(["-p", "process.execPath"])).await?;
+    Ok((PathBuf::from(node.trim()), [folder.join("index.mjs"), folder.join("bundle.mjs")]))
 }
 
 fn folder(name: &str) -> Result<PathBuf, String> {
@@ -55,12 +57,13 @@ fn folder(name: &str) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-async fn run(command: &mut Command) -> Result<(), String> {
+async fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().await.map_err(|err| err.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 #[expect(clippy::print_stderr, reason = "the table below has a row less")]
 fn skip(language: &str, reason: &str) {
-    eprintln!("without {language}: {}", reason.trim());
+    eprintln!("without {language}: {}", reason.trim().lines().next().unwrap_or("it says nothing"));
 }

@@ -124,7 +124,8 @@ pub fn event(function: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).expect("a function has a valid event")).expect("an event is JSON")
 }
 
-fn millis(duration: Duration) -> f64 {
+/// A time in milliseconds.
+pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 

@@ -107,16 +107,19 @@ func (b *backend) login(ctx context.Context, event events.APIGatewayV2HTTPReques
 		return events.APIGatewayV2HTTPResponse{}, errors.New("the benchmark's user is known")
 	}
 	userID := found[0]["userId"].(*types.AttributeValueMemberS).Value
+	var user *dynamodb.GetItemOutput
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		user, err = b.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{
+			TableName:      &b.table,
+			Key:            key("USER#"+userID, "USER"),
+			ConsistentRead: aws.Bool(true),
+		})
+		read <- err
+	}()
 	token, err := b.save(ctx, input.Code, userID, session)
-	if err != nil {
-		return events.APIGatewayV2HTTPResponse{}, err
-	}
-	user, err := b.dynamodb.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName:      &b.table,
-		Key:            key("USER#"+userID, "USER"),
-		ConsistentRead: aws.Bool(true),
-	})
-	if err != nil {
+	if err := errors.Join(err, <-read); err != nil {
 		return events.APIGatewayV2HTTPResponse{}, err
 	}
 	_, hasUnionID := user.Item["unionId"]

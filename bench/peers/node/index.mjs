@@ -54,10 +54,11 @@ const login = async (event) => {
   const keys = { Keys: [key(`OPENID#${app.appId}#${session.openid}`, 'OPENID')], ConsistentRead: true };
   const found = await dynamodb.send(new BatchGetItemCommand({ RequestItems: { [TABLE_NAME]: keys } }));
   const userId = found.Responses[TABLE_NAME][0].userId.S;
-  const token = await save(code, userId, session);
-  const user = await dynamodb.send(
-    new GetItemCommand({ TableName: TABLE_NAME, Key: key(`USER#${userId}`, 'USER'), ConsistentRead: true }),
-  );
+  const read = { TableName: TABLE_NAME, Key: key(`USER#${userId}`, 'USER'), ConsistentRead: true };
+  const [token, user] = await Promise.all([
+    save(code, userId, session),
+    dynamodb.send(new GetItemCommand(read)),
+  ]);
   const profile = { id: userId, isNew: false, hasUnionId: 'unionId' in user.Item, phoneNumber: null };
   return {
     statusCode: 200,

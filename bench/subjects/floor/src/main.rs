@@ -22,8 +22,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// As many measurements as `warm` makes of the others.
-const MEASUREMENTS: usize = 5;
+/// Rounds before the first one that counts.
+const WARM_UP: usize = 50;
 
 struct Request {
     base_url: String,
@@ -110,18 +110,12 @@ async fn exchange(requests: &[Request], connections: &mut BTreeMap<String, TlsSt
     }
 }
 
-/// The median of several measurements, after one that does not count.
+/// The CPU time of a round, after some that do not count.
 fn cpu_micros(rounds: usize, mut work: impl FnMut()) -> f64 {
-    let mut measurements: Vec<_> = (0..=MEASUREMENTS)
-        .map(|_| {
-            let before = thread_cpu_micros();
-            (0..rounds).for_each(|_| work());
-            (thread_cpu_micros() - before) / rounds as f64
-        })
-        .skip(1)
-        .collect();
-    measurements.sort_by(f64::total_cmp);
-    measurements[MEASUREMENTS / 2]
+    (0..WARM_UP).for_each(|_| work());
+    let before = thread_cpu_micros();
+    (0..rounds).for_each(|_| work());
+    (thread_cpu_micros() - before) / rounds as f64
 }
 
 fn thread_cpu_micros() -> f64 {

@@ -5,6 +5,7 @@
 //! not at all.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
@@ -23,7 +24,7 @@ use aws_smithy_runtime_api::client::ser_de::{
     DeserializeResponse as _, SerializeRequest as _, SharedRequestSerializer, SharedResponseDeserializer,
 };
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
 use bytes::Bytes;
 use lambda_http::http::{Request, Response};
 
@@ -65,10 +66,13 @@ pub(super) struct Refusal {
 }
 
 /// A call as the SDK has it.
-pub(super) trait Operation: RuntimePlugin + Default {
+pub(super) trait Operation {
     type Input: fmt::Debug + Send + Sync + 'static;
     type Output: fmt::Debug + Send + Sync + 'static;
     type Error: Failure + std::error::Error + Send + Sync + 'static;
+
+    /// Its serializer and deserializer, made once.
+    fn config() -> Option<FrozenLayer>;
 }
 
 /// What the errors of the operations have in common.
@@ -86,7 +90,7 @@ impl DynamoDb {
     /// Makes a call, and makes it again where that can help, until the deadline.
     pub(super) async fn call<O: Operation>(&self, input: O::Input, deadline: Deadline) -> Result<O::Output, CallError> {
         let mut config = ConfigBag::base();
-        if let Some(layer) = O::default().config() {
+        if let Some(layer) = O::config() {
             config.push_shared_layer(layer);
         }
         let unbuildable = || StoreError::Refused("the request cannot be built".to_owned());
@@ -139,6 +143,11 @@ macro_rules! operation {
             type Input = $input;
             type Output = $output;
             type Error = $error;
+
+            fn config() -> Option<FrozenLayer> {
+                static CONFIG: OnceLock<Option<FrozenLayer>> = OnceLock::new();
+                CONFIG.get_or_init(|| RuntimePlugin::config(&$name::new())).clone()
+            }
         }
     };
 }

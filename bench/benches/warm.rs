@@ -35,6 +35,9 @@ struct Options {
     /// How many logins are measured in each round.
     #[arg(long, default_value_t = 500)]
     logins: usize,
+    /// Without the profile, which is sampled by signals.
+    #[arg(long)]
+    no_profile: bool,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -54,7 +57,7 @@ fn main() {
     let costs = others.block_on(costs(&login, &nothing, &binaries[FLOOR], &upstreams, &options));
     let inside = std::thread::Builder::new().name("measured".to_owned());
     let inside = std::thread::scope(|scope| {
-        inside.spawn_scoped(scope, || in_process(&upstreams, options.logins)).unwrap().join().unwrap()
+        inside.spawn_scoped(scope, || in_process(&upstreams, &options)).unwrap().join().unwrap()
     });
     print(&options, &costs, inside);
 }
@@ -76,8 +79,9 @@ fn print(options: &Options, costs: &[Costs], inside: Inside) {
         row("its TLS and signatures alone", Costs::floor),
     ];
     table::print(&["CPU time", "µs", "ratio"], &rows);
+    let Some(profile) = inside.profile else { return };
     println!();
-    let rows = inside.profile.into_iter().map(|(name, share)| vec![name, format!("{share:.1}")]);
+    let rows = profile.into_iter().map(|(name, share)| vec![name, format!("{share:.1}")]);
     table::print(&["a login, by the library of the innermost function", "%"], &rows.collect::<Vec<_>>());
 }
 
@@ -137,11 +141,12 @@ async fn cpu_micros(subject: &Subject, process: &Process, invocations: usize) ->
 struct Inside {
     allocations: f64,
     bytes: f64,
-    profile: Vec<(String, f64)>,
+    profile: Option<Vec<(String, f64)>>,
 }
 
 /// What is not seen from outside of the process, so that the function is in this one.
-fn in_process(upstreams: &Upstreams, logins: usize) -> Inside {
+fn in_process(upstreams: &Upstreams, options: &Options) -> Inside {
+    let logins = options.logins;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let env = Env::from_iter(upstreams.variables(Secrets::Variables));
     let lines = shared::log::json_subscriber(&env, &[Login::NAME], std::io::sink).unwrap();
@@ -156,7 +161,7 @@ fn in_process(upstreams: &Upstreams, logins: usize) -> Inside {
     };
     (0..WARM_UP).for_each(|_| login());
     let counted = allocation_counter::measure(|| (0..logins).for_each(|_| login()));
-    let profile = profile::by_library(|| (0..5 * logins).for_each(|_| login()));
+    let profile = (!options.no_profile).then(|| profile::by_library(|| (0..5 * logins).for_each(|_| login())));
     let each = |count: u64| count as f64 / logins as f64;
     Inside { allocations: each(counted.count_total), bytes: each(counted.bytes_total), profile }
 }

@@ -40,8 +40,8 @@ pub fn by_library(work: impl FnOnce()) -> Vec<(String, f64)> {
     shares
 }
 
-/// The crate of the innermost function that was not inlined. What is in the C library is the
-/// kernel's for the most part: its time counts for the function that called it.
+/// The crate of the innermost function that was not inlined. The kernel's time counts for the function of the C library
+/// that called it.
 fn library(frames: &Frames) -> String {
     let name = frames.frames.first().and_then(|symbols| symbols.last()).map(|symbol| symbol.name()).unwrap_or_default();
     let is_one_of = |names: &[&str]| names.iter().any(|part| name.contains(part));

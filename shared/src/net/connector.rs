@@ -1,4 +1,4 @@
-//! Connections, and the one that is opened before anybody asks for it.
+//! Connections, and those that are opened before anybody asks for them.
 
 use std::error::Error;
 use std::future::poll_fn;

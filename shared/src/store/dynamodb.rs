@@ -8,14 +8,17 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
-use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemOutput;
-use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItem, BatchGetItemError, BatchGetItemInput};
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
-use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemError, BatchWriteItemInput};
+use aws_sdk_dynamodb::operation::batch_get_item::{
+    BatchGetItem, BatchGetItemError, BatchGetItemInput, BatchGetItemOutput,
+};
+use aws_sdk_dynamodb::operation::batch_write_item::{
+    BatchWriteItem, BatchWriteItemError, BatchWriteItemInput, BatchWriteItemOutput,
+};
 use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemError, GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::query::{Query, QueryError, QueryInput, QueryOutput};
-use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItems, TransactWriteItemsError};
-use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::transact_write_items::{
+    TransactWriteItems, TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
+};
 use aws_sdk_dynamodb::types::CancellationReason;
 use aws_smithy_runtime_api::client::interceptors::context::Input;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse as SdkResponse;

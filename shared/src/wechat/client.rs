@@ -1,28 +1,20 @@
-//! The client of `api.weixin.qq.com`.
+//! The client of `api.weixin.qq.com`: how it is asked, and how its answers are read. The calls themselves are in
+//! `login`, `credential` and `phone`.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use lambda_http::http::Request;
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::{HeaderValue, Method, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use url::Url;
 
-use super::{App, Identity, LoginCode, OpenId, Refusal, SessionKey, UnionId, Unusable, WechatError};
-use crate::clock::Clock;
+use super::hosts::Hosts;
+use super::{Refusal, Unusable, WechatError};
 use crate::deadline::Deadline;
-use crate::env::{ConfigError, Env};
 use crate::json::Object;
-use crate::net::{HttpClient, HttpError, base_url};
+use crate::net::{HttpClient, HttpError};
 use crate::random;
-
-/// The variable that names other hosts.
-const WECHAT_API_URLS: &str = "WECHAT_API_URLS";
-
-/// WeChat's main host and the one for disaster recovery.
-/// Source: official account documentation, "Interface field description".
-const DEFAULT_URLS: [&str; 2] = ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"];
 
 /// The longest wait for one answer. WeChat answers in well under a second; a client waits 10 s at most.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -33,9 +25,6 @@ const LONGEST_ANSWER: usize = 256 * 1024;
 const ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a host that could not be reached is passed over.
-const HOST_PENALTY: Duration = Duration::from_secs(60);
-
 /// Calls WeChat's server API.
 #[derive(Debug)]
 pub struct WechatClient {
@@ -43,13 +32,23 @@ pub struct WechatClient {
     hosts: Hosts,
 }
 
-/// The answer to a login code of a mini program.
-#[derive(Debug)]
-pub struct CodeSession {
-    /// Who the code belongs to.
-    pub identity: Identity,
-    /// The key of the user's encrypted data.
-    pub session_key: SessionKey,
+/// One call. Path, query and body hold secrets, so it cannot be printed.
+pub(super) struct ApiCall<'a> {
+    method: Method,
+    path: &'static str,
+    query: &'a [(&'a str, &'a str)],
+    body: Bytes,
+}
+
+impl<'a> ApiCall<'a> {
+    pub(super) fn get(path: &'static str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { method: Method::GET, path, query, body: Bytes::new() }
+    }
+
+    /// With a body of JSON. serde_json writes UTF-8 as it is, and WeChat takes no `\u` escapes in its place (40033).
+    pub(super) fn post(path: &'static str, query: &'a [(&'a str, &'a str)], body: &serde_json::Value) -> Self {
+        Self { method: Method::POST, path, query, body: body.to_string().into() }
+    }
 }
 
 impl WechatClient {
@@ -58,43 +57,15 @@ impl WechatClient {
         Self { http, hosts }
     }
 
-    /// Exchanges a code of `wx.login` for the user's openid and session_key.
-    ///
-    /// `GET /sns/jscode2session`; source: mini program documentation, "code2Session".
-    ///
-    /// # Errors
-    ///
-    /// If WeChat refuses, or gives no good answer before the deadline, after up to three tries.
-    pub async fn jscode2session(
+    /// Up to three tries.
+    pub(super) async fn call<T: DeserializeOwned>(
         &self,
-        app: &App,
-        code: &LoginCode,
-        deadline: Deadline,
-    ) -> Result<CodeSession, WechatError> {
-        let query = [
-            ("appid", app.app_id.as_str()),
-            ("secret", app.app_secret.expose()),
-            ("js_code", code.expose()),
-            ("grant_type", "authorization_code"),
-        ];
-        let answer: Code2Session = self.get("/sns/jscode2session", &query, deadline).await?;
-        if answer.openid.expose().is_empty() || answer.session_key.expose().is_empty() {
-            return Err(WechatError::Answer(Unusable::Malformed));
-        }
-        let unionid = answer.unionid.filter(|unionid| !unionid.expose().is_empty());
-        let identity = Identity { app_id: app.app_id.clone(), openid: answer.openid, unionid };
-        Ok(CodeSession { identity, session_key: answer.session_key })
-    }
-
-    async fn get<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
+        call: ApiCall<'_>,
         deadline: Deadline,
     ) -> Result<T, WechatError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.attempt(path, query, deadline).await {
+            match self.call_once(&call, deadline).await {
                 Err(err) if err.is_retryable() && pause < deadline.left() => {
                     tokio::time::sleep(random::jitter(pause)).await;
                 }
@@ -102,22 +73,19 @@ impl WechatClient {
             }
             pause *= 2;
         }
-        self.attempt(path, query, deadline).await
+        self.call_once(&call, deadline).await
     }
 
-    /// One request, to the first host that can be reached.
-    async fn attempt<T: DeserializeOwned>(
+    /// One try, at the first host that can be reached.
+    pub(super) async fn call_once<T: DeserializeOwned>(
         &self,
-        path: &str,
-        query: &[(&str, &str)],
+        call: &ApiCall<'_>,
         deadline: Deadline,
     ) -> Result<T, WechatError> {
         let mut tried = 0;
         loop {
             let host = self.hosts.preferred();
-            let mut url = self.hosts.url(host, path);
-            url.query_pairs_mut().extend_pairs(query);
-            let request = get(&url);
+            let request = self.request(call, host);
             match self.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await {
                 Ok(response) if response.status.is_success() => return decode(&response.body),
                 Ok(response) => return Err(WechatError::Answer(Unusable::Status(response.status.as_u16()))),
@@ -135,21 +103,21 @@ impl WechatClient {
             }
         }
     }
-}
 
-fn get(url: &Url) -> Request<Bytes> {
-    #[expect(
-        clippy::expect_used,
-        reason = "base URLs, apps and codes are checked, so a query is short, and it is encoded"
-    )]
-    Request::get(url.as_str()).body(Bytes::new()).expect("the URL is good")
-}
-
-#[derive(Deserialize)]
-struct Code2Session {
-    openid: OpenId,
-    session_key: SessionKey,
-    unionid: Option<UnionId>,
+    fn request(&self, call: &ApiCall<'_>, host: usize) -> Request<Bytes> {
+        let mut url = self.hosts.url(host, call.path);
+        url.query_pairs_mut().extend_pairs(call.query);
+        #[expect(
+            clippy::expect_used,
+            reason = "base URLs, apps, codes and tokens are checked, so a query is short, and it is encoded"
+        )]
+        let mut request = Request::get(url.as_str()).body(call.body.clone()).expect("the URL is good");
+        request.method_mut().clone_from(&call.method);
+        if call.method == Method::POST {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request
+    }
 }
 
 /// The part that every answer may have. Success has no `errcode`, or 0.
@@ -185,69 +153,10 @@ fn rid(errmsg: &str) -> Option<String> {
     (!rid.is_empty()).then_some(rid)
 }
 
-/// The hosts of WeChat's API, the preferred first, and which of them is in use.
-#[derive(Debug)]
-pub struct Hosts {
-    urls: Vec<Url>,
-    clock: Clock,
-    /// The host in use and the time until which it is, if that is not the first one.
-    fallback: Mutex<Option<(usize, SystemTime)>>,
-}
-
-impl Hosts {
-    /// The hosts in `WECHAT_API_URLS`, or WeChat's own.
-    ///
-    /// # Errors
-    ///
-    /// If one of them is not a base URL.
-    pub fn from_env(env: &Env, clock: &Clock) -> Result<Self, ConfigError> {
-        let urls = match env.get(WECHAT_API_URLS) {
-            Some(_) => env.list(WECHAT_API_URLS),
-            None => DEFAULT_URLS.to_vec(),
-        };
-        let urls = urls.into_iter().map(base_url).collect::<Option<Vec<_>>>().filter(|urls| !urls.is_empty());
-        let problem = "expected http or https URLs without query or user, separated by commas";
-        let urls = urls.ok_or_else(|| ConfigError::malformed(WECHAT_API_URLS, problem))?;
-        Ok(Self { urls, clock: clock.clone(), fallback: Mutex::new(None) })
-    }
-
-    /// The preferred host.
-    pub fn first(&self) -> &str {
-        self.urls[0].as_str()
-    }
-
-    fn count(&self) -> usize {
-        self.urls.len()
-    }
-
-    fn preferred(&self) -> usize {
-        let mut fallback = self.fallback.lock().unwrap_or_else(PoisonError::into_inner);
-        match *fallback {
-            Some((host, until)) if self.clock.now() < until => host,
-            _ => {
-                *fallback = None;
-                0
-            }
-        }
-    }
-
-    fn pass_over(&self, host: usize) {
-        let until = self.clock.now() + HOST_PENALTY;
-        let next = (host + 1) % self.count();
-        *self.fallback.lock().unwrap_or_else(PoisonError::into_inner) = Some((next, until));
-    }
-
-    fn url(&self, host: usize, path: &str) -> Url {
-        let mut url = self.urls.get(host).unwrap_or(&self.urls[0]).clone();
-        let path = format!("{}{path}", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wechat::login::Code2Session;
 
     fn refusal(errmsg: &str) -> Refusal {
         let body = serde_json::json!({ "errcode": 40164, "errmsg": errmsg }).to_string();
@@ -311,18 +220,6 @@ mod tests {
                 Err(WechatError::Answer(unusable)) => assert_eq!(unusable, expected, "{body:?}"),
                 _ => panic!("{body:?} was accepted"),
             }
-        }
-    }
-
-    #[test]
-    fn base_urls_keep_their_path_and_nothing_else_is_one() {
-        let env = Env::from_iter([("WECHAT_API_URLS", "http://127.0.0.1:9001/wx/, https://api2.weixin.qq.com")]);
-        let hosts = Hosts::from_env(&env, &Clock::system()).unwrap();
-        assert_eq!(hosts.url(0, "/sns/x").as_str(), "http://127.0.0.1:9001/wx/sns/x");
-        assert_eq!(hosts.url(1, "/sns/x").as_str(), "https://api2.weixin.qq.com/sns/x");
-        for url in ["nonsense", "ftp://x", "https://u@x", "https://:p@x", "https://x?q", ","] {
-            let err = Hosts::from_env(&Env::from_iter([("WECHAT_API_URLS", url)]), &Clock::system()).unwrap_err();
-            assert!(err.to_string().starts_with("WECHAT_API_URLS is malformed"), "{err}");
         }
     }
 }

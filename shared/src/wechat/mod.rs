@@ -1,7 +1,11 @@
 //! WeChat's server API: its names, its answers, its errors.
 
-pub mod client;
+mod client;
+mod credential;
 pub mod errcode;
+mod hosts;
+mod login;
+mod phone;
 
 use std::net::IpAddr;
 
@@ -11,7 +15,11 @@ use crate::json::Object;
 use crate::net::HttpError;
 use crate::secret::Secret;
 
-pub use client::{Hosts, WechatClient};
+pub use client::WechatClient;
+pub use credential::{Issued, TokenHash, TokenKind, TokenValue};
+pub use hosts::Hosts;
+pub use login::{CodeSession, OauthUser};
+pub use phone::{PhoneCode, PhoneNumber};
 
 /// The id of an app: `wx` and 16 hexadecimal digits in practice, opaque here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -137,10 +145,14 @@ impl TryFrom<String> for LoginCode {
     type Error = &'static str;
 
     fn try_from(code: String) -> Result<Self, Self::Error> {
-        let visible = code.bytes().all(|byte| byte.is_ascii_graphic());
-        let valid = visible && (1..=Self::MAX_CHARS).contains(&code.len());
-        valid.then(|| Self(Secret::new(code))).ok_or("not 1 to 128 visible ASCII characters")
+        visible_ascii(code, Self::MAX_CHARS).map(Self).ok_or("not 1 to 128 visible ASCII characters")
     }
+}
+
+/// A text of 1 to `longest` visible ASCII characters.
+fn visible_ascii(text: String, longest: usize) -> Option<Secret> {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (visible && (1..=longest).contains(&text.len())).then(|| Secret::new(text))
 }
 
 /// A user within one app. Personal data: it cannot be printed.

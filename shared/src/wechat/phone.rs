@@ -1,0 +1,67 @@
+//! `/wxa/business/`: the phone number that a user has let the mini program have.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{ApiCall, WechatClient};
+use super::{OpenId, TokenValue, Unusable, WechatError, visible_ascii};
+use crate::deadline::Deadline;
+use crate::json::Object;
+use crate::secret::Secret;
+
+/// A code of `bindgetphonenumber` (5 minutes, single use). It is none of `wx.login`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PhoneCode(Secret);
+
+impl TryFrom<String> for PhoneCode {
+    type Error = &'static str;
+
+    fn try_from(code: String) -> Result<Self, Self::Error> {
+        visible_ascii(code, 128).map(Self).ok_or("not 1 to 128 visible ASCII characters")
+    }
+}
+
+/// A phone number. Personal data: it cannot be printed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PhoneNumber {
+    /// With the country code, for a foreign number.
+    pub phone_number: Secret,
+    /// Without it.
+    pub pure_phone_number: Secret,
+    /// Such as `86`.
+    pub country_code: Secret,
+}
+
+#[derive(Deserialize)]
+struct GetUserPhoneNumber {
+    phone_info: Object<PhoneNumber>,
+}
+
+impl WechatClient {
+    /// Exchanges a phone code for the number. WeChat checks that the code is of the access token's mini program, and
+    /// of that user.
+    ///
+    /// `POST /wxa/business/getuserphonenumber`; source: mini program documentation, "getPhoneNumber".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat refuses, or gives no good answer before the deadline, after up to three tries.
+    pub async fn getuserphonenumber(
+        &self,
+        access_token: &TokenValue,
+        code: &PhoneCode,
+        openid: &OpenId,
+        deadline: Deadline,
+    ) -> Result<PhoneNumber, WechatError> {
+        let query = [("access_token", access_token.expose())];
+        let body = json!({ "code": code.0.expose(), "openid": openid.expose() });
+        let call = ApiCall::post("/wxa/business/getuserphonenumber", &query, &body);
+        let GetUserPhoneNumber { phone_info: Object(number) } = self.call(call, deadline).await?;
+        if number.phone_number.expose().is_empty() {
+            return Err(WechatError::Answer(Unusable::Malformed));
+        }
+        Ok(number)
+    }
+}

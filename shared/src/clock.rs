@@ -32,6 +32,12 @@ impl Clock {
     pub fn timestamp(&self) -> Timestamp {
         Timestamp::from(self.now())
     }
+
+    /// The time now, in whole milliseconds.
+    pub fn moment(&self) -> Moment {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 impl fmt::Debug for Clock {
@@ -72,5 +78,34 @@ impl std::ops::Add<Duration> for Timestamp {
 
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
+    }
+}
+
+/// Whole milliseconds since 1970-01-01T00:00:00Z, where seconds are too coarse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The time that is `millis` milliseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to here, or zero where `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }

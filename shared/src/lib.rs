@@ -5,6 +5,7 @@ pub mod clock;
 pub mod deadline;
 pub mod env;
 pub mod json;
+pub mod pause;
 pub mod random;
 pub mod seal;
 pub mod secret;

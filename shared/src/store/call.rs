@@ -8,21 +8,33 @@ use aws_sdk_dynamodb::types::CancellationReason;
 
 use super::StoreError;
 use super::dynamodb::AttemptError;
+use super::item::Item;
 use crate::deadline::Deadline;
 use crate::net::HttpError;
-use crate::random;
+use crate::pause::{self, TooLate};
 
 /// The longest wait for one answer: DynamoDB's own are in milliseconds.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// Pauses between tries double from the first to the longest, and a random part of each is left out.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The error of a single write whose condition does not hold.
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+
 /// The end of a call that is not a success.
 pub(super) enum CallError {
-    ConditionFailed(Vec<Condition>),
+    ConditionFailed(Failed),
     Store(StoreError),
+}
+
+/// A condition did not hold.
+#[derive(Default)]
+pub(super) struct Failed {
+    /// What is known of the condition of each write of a transaction.
+    pub(super) conditions: Vec<Condition>,
+    /// The row as it is, where the call was a single write. `None` if there is no row.
+    pub(super) row: Option<Item>,
 }
 
 impl From<CallError> for StoreError {
@@ -61,26 +73,17 @@ where
     }
 }
 
-/// Pauses with jitter, until the deadline leaves no time for another.
-pub(super) struct Pauses {
-    deadline: Deadline,
-    next: Duration,
-}
+/// Pauses between calls that may succeed later.
+pub(super) struct Pauses(pause::Pauses);
 
 impl Pauses {
     pub(super) fn until(deadline: Deadline) -> Self {
-        Self { deadline, next: FIRST_PAUSE }
+        Self(pause::Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline))
     }
 
     /// Pauses, or says why it is too late for another try.
     pub(super) async fn next(&mut self, reason: &str) -> Result<(), StoreError> {
-        let pause = random::jitter(self.next);
-        if self.deadline.left() <= pause {
-            return Err(StoreError::Busy(reason.to_owned()));
-        }
-        tokio::time::sleep(pause).await;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
-        Ok(())
+        self.0.next().await.map_err(|TooLate| StoreError::Busy(reason.to_owned()))
     }
 }
 
@@ -97,8 +100,9 @@ fn verdict(err: AttemptError) -> Verdict {
         AttemptError::Unreadable => return Verdict::Again("an unreadable answer".to_owned()),
     };
     let conditions: Vec<_> = refusal.reasons.iter().map(Condition::of).collect();
-    if conditions.contains(&Condition::Failed) {
-        return Verdict::End(CallError::ConditionFailed(conditions));
+    if conditions.contains(&Condition::Failed) || refusal.code.as_deref() == Some(CONDITION_FAILED) {
+        let row = refusal.row.map(Item::from_attributes);
+        return Verdict::End(CallError::ConditionFailed(Failed { conditions, row }));
     }
     let code = refusal.reasons.iter().filter_map(CancellationReason::code).find(|code| *code != "None");
     let unknown = || format!("UnknownError, status {}", refusal.status);

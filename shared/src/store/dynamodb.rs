@@ -4,6 +4,7 @@
 //! two dozen interceptors for every call: for retries, timeouts, endpoints and metrics, which are made elsewhere here or
 //! not at all.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -19,7 +20,8 @@ use aws_sdk_dynamodb::operation::query::{Query, QueryError, QueryInput, QueryOut
 use aws_sdk_dynamodb::operation::transact_write_items::{
     TransactWriteItems, TransactWriteItemsError, TransactWriteItemsInput, TransactWriteItemsOutput,
 };
-use aws_sdk_dynamodb::types::CancellationReason;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason};
 use aws_smithy_runtime_api::client::interceptors::context::Input;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse as SdkResponse;
 use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
@@ -66,7 +68,11 @@ pub(super) struct Refusal {
     pub(super) code: Option<String>,
     /// Why each write of a transaction was refused.
     pub(super) reasons: Vec<CancellationReason>,
+    /// The row whose condition did not hold.
+    pub(super) row: Option<Attributes>,
 }
+
+type Attributes = HashMap<String, AttributeValue>;
 
 /// A call as the SDK has it.
 pub(super) trait Operation {
@@ -82,6 +88,10 @@ pub(super) trait Operation {
 pub(super) trait Failure: ProvideErrorMetadata {
     fn cancellation_reasons(&self) -> &[CancellationReason] {
         &[]
+    }
+
+    fn row(&self) -> Option<&Attributes> {
+        None
     }
 }
 
@@ -132,11 +142,12 @@ fn decode<O: Operation>(response: HttpResponse, config: &ConfigBag) -> Result<O:
     };
     let err = err.as_operation_error().and_then(|err| err.downcast_ref::<O::Error>());
     let err = err.ok_or(AttemptError::Unreadable)?;
-    let (code, reasons) = (err.code().map(str::to_owned), err.cancellation_reasons().to_vec());
+    let (status, code) = (response.status.as_u16(), err.code().map(str::to_owned));
+    let (reasons, row) = (err.cancellation_reasons().to_vec(), err.row().cloned());
     match (response.status.is_success(), code) {
         // A good answer that cannot be read is an error without a code to the SDK.
         (true, None) => Err(AttemptError::Unreadable),
-        (_, code) => Err(AttemptError::Refused(Refusal { status: response.status.as_u16(), code, reasons })),
+        (_, code) => Err(AttemptError::Refused(Refusal { status, code, reasons, row })),
     }
 }
 
@@ -160,6 +171,7 @@ operation!(BatchWriteItem, BatchWriteItemInput, BatchWriteItemOutput, BatchWrite
 operation!(GetItem, GetItemInput, GetItemOutput, GetItemError);
 operation!(Query, QueryInput, QueryOutput, QueryError);
 operation!(TransactWriteItems, TransactWriteItemsInput, TransactWriteItemsOutput, TransactWriteItemsError);
+operation!(UpdateItem, UpdateItemInput, UpdateItemOutput, UpdateItemError);
 
 impl Failure for BatchGetItemError {}
 impl Failure for BatchWriteItemError {}
@@ -170,6 +182,14 @@ impl Failure for TransactWriteItemsError {
         match self {
             Self::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons(),
             _ => &[],
+        }
+    }
+}
+impl Failure for UpdateItemError {
+    fn row(&self) -> Option<&Attributes> {
+        match self {
+            Self::ConditionalCheckFailedException(failed) => failed.item(),
+            _ => None,
         }
     }
 }

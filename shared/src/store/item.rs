@@ -1,6 +1,7 @@
 //! Rows: keys, attributes, and the typed way in and out of them.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -103,8 +104,12 @@ impl Item {
     }
 
     pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
-        let number = self.0.get(name).and_then(|value| value.as_n().ok()?.parse().ok());
-        number.map(Timestamp::from_secs).ok_or(StoreError::Corrupt(name))
+        self.optional_number(name)?.map(Timestamp::from_secs).ok_or(StoreError::Corrupt(name))
+    }
+
+    pub(super) fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
+        let parse = |value: &AttributeValue| value.as_n().ok()?.parse().ok();
+        self.0.get(name).map(|value| parse(value).ok_or(StoreError::Corrupt(name))).transpose()
     }
 
     /// Whether the row counts no more, deleted or not.

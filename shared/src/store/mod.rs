@@ -1,4 +1,4 @@
-//! The table: users, sessions, login codes.
+//! The table: users, sessions, login codes, tokens.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
@@ -10,11 +10,13 @@ mod item;
 mod logins;
 mod sessions;
 mod table;
+pub mod tokens;
 mod users;
 
 pub use logins::{Login, Logins, NewLogin, Recalled, UnionIdConflict};
 pub use sessions::{Session, SessionHash, SessionToken, Sessions};
 pub use table::Table;
+pub use tokens::TokenRows;
 pub use users::{User, UserId, Users};
 
 /// Why the table gave no answer. A condition that does not hold is an answer.

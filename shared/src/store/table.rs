@@ -9,8 +9,10 @@ use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteIt
 use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
 use aws_sdk_dynamodb::operation::query::{Query, QueryInput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItems, TransactWriteItemsInput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemInput};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Delete, DeleteRequest, KeysAndAttributes, Put, TransactWriteItem, Update, WriteRequest,
+    AttributeValue, Delete, DeleteRequest, KeysAndAttributes, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update, WriteRequest,
 };
 
 use super::StoreError;
@@ -38,6 +40,14 @@ pub(super) enum Transaction {
     Committed,
     /// Nothing was written: what is known of the condition of each write. At least one failed.
     ConditionFailed(Vec<Condition>),
+}
+
+/// How a change of one row ended.
+pub(super) enum Changed {
+    /// The row as it is now.
+    Done(Item),
+    /// Nothing was written: the row as it is, if there is one. Sent again after a lost answer, a change may meet itself.
+    ConditionFailed(Option<Item>),
 }
 
 /// One write of a transaction.
@@ -145,7 +155,26 @@ impl Table {
         match self.dynamodb.call::<TransactWriteItems>(input, deadline).await {
             Ok(_) => Ok(Transaction::Committed),
             Err(CallError::Store(err)) => Err(err),
-            Err(CallError::ConditionFailed(failed)) => Ok(Transaction::ConditionFailed(failed)),
+            Err(CallError::ConditionFailed(failed)) => Ok(Transaction::ConditionFailed(failed.conditions)),
+        }
+    }
+
+    /// Changes one row.
+    pub(super) async fn change(&self, change: Change, deadline: Deadline) -> Result<Changed, StoreError> {
+        let input = UpdateItemInput::builder()
+            .table_name(&self.name)
+            .set_key(Some(change.key.attributes()))
+            .update_expression(change.update)
+            .set_condition_expression(change.condition.map(str::to_owned))
+            .set_expression_attribute_values(Some(change.values))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(incomplete)?;
+        match self.dynamodb.call::<UpdateItem>(input, deadline).await {
+            Ok(output) => Ok(Changed::Done(Item::from_attributes(output.attributes.unwrap_or_default()))),
+            Err(CallError::Store(err)) => Err(err),
+            Err(CallError::ConditionFailed(failed)) => Ok(Changed::ConditionFailed(failed.row)),
         }
     }
 

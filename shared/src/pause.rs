@@ -1,0 +1,40 @@
+//! Pauses between tries: longer each time, random in part, and never past a deadline.
+
+use std::time::Duration;
+
+use crate::deadline::Deadline;
+use crate::random;
+
+/// The pauses of one loop.
+#[derive(Debug)]
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+    deadline: Deadline,
+}
+
+/// There is no time left for another try.
+#[derive(Clone, Copy, Debug)]
+pub struct TooLate;
+
+impl Pauses {
+    /// Pauses that double from `first` to `longest`; a random part of each is left out, up to half of it.
+    pub fn new(first: Duration, longest: Duration, deadline: Deadline) -> Self {
+        Self { next: first, longest, deadline }
+    }
+
+    /// Pauses.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline would pass meanwhile; then it returns at once.
+    pub async fn next(&mut self) -> Result<(), TooLate> {
+        let pause = random::jitter(self.next);
+        if self.deadline.left() <= pause {
+            return Err(TooLate);
+        }
+        tokio::time::sleep(pause).await;
+        self.next = (self.next * 2).min(self.longest);
+        Ok(())
+    }
+}

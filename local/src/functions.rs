@@ -10,14 +10,24 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service as _, service_fn};
 use serde::Serialize;
 use shared::clock::Clock;
+use shared::direct::{App as DirectApp, DirectFunction};
 use shared::env::{ConfigError, Env};
 use shared::http::{App, HttpFunction};
 use shared::random;
 use shared::setup::Setup;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The timeout of a function that answers HTTP.
+/// The timeout of every function.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How a function is called from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Through the Lambda Invoke API only.
+    Direct,
+    /// Through the gateway too.
+    Http,
+}
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Start = fn(Env, Clock) -> BoxFuture<Result<Instance, ConfigError>>;
@@ -37,10 +47,19 @@ pub struct FunctionError {
 }
 
 /// The functions of this project that run locally.
-const FUNCTIONS: &[(&str, Start)] = &[http::<login::Login>(), http::<logout::Logout>(), http::<user_info::UserInfo>()];
+const FUNCTIONS: &[(&str, Trigger, Start)] = &[
+    http::<login::Login>(),
+    http::<logout::Logout>(),
+    http::<user_info::UserInfo>(),
+    direct::<token_refresher::TokenRefresher>(),
+];
 
-const fn http<F: HttpFunction>() -> (&'static str, Start) {
-    (F::NAME, |env, clock| Box::pin(start_http::<F>(env, clock)))
+const fn http<F: HttpFunction>() -> (&'static str, Trigger, Start) {
+    (F::NAME, Trigger::Http, |env, clock| Box::pin(start_http::<F>(env, clock)))
+}
+
+const fn direct<F: DirectFunction>() -> (&'static str, Trigger, Start) {
+    (F::NAME, Trigger::Direct, |env, clock| Box::pin(start_direct::<F>(env, clock)))
 }
 
 /// Starts an instance that is called the way the Lambda runtime calls it: an event in, JSON out, through the same
@@ -55,6 +74,22 @@ async fn invoke_http<F: HttpFunction>(app: Arc<App<F>>, event: Vec<u8>, context:
     let respond = |request: Request| app.respond(request);
     let Ok(response) = Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context)).await;
     serde_json::to_vec(&response).map_err(FunctionError::new)
+}
+
+async fn start_direct<F: DirectFunction>(env: Env, clock: Clock) -> Result<Instance, ConfigError> {
+    let app = Arc::new(DirectApp::<F>::start(&Setup::new(env, clock)?).await?);
+    Ok(Instance(Arc::new(move |event, context| Box::pin(invoke_direct(Arc::clone(&app), event, context)))))
+}
+
+async fn invoke_direct<F: DirectFunction>(
+    app: Arc<DirectApp<F>>,
+    event: Vec<u8>,
+    context: Context,
+) -> InvocationResult {
+    let payload = serde_json::from_slice(&event).map_err(FunctionError::new)?;
+    let reply = app.invoke(LambdaEvent::new(payload, context)).await;
+    let reply = reply.map_err(|err| FunctionError { error_type: err.error_type, error_message: err.error_message })?;
+    serde_json::to_vec(&reply).map_err(FunctionError::new)
 }
 
 impl FunctionError {
@@ -139,6 +174,8 @@ pub(crate) fn request_id() -> String {
 pub struct Function {
     /// The function's name.
     pub name: &'static str,
+    /// How it is called.
+    pub trigger: Trigger,
     start: Start,
     env: Env,
     clock: Clock,
@@ -199,9 +236,9 @@ pub struct Functions(Arc<Vec<Arc<Function>>>);
 impl Functions {
     /// All functions, with one environment for all of them.
     pub(crate) fn new(env: &Env, clock: &Clock) -> Self {
-        let function = |&(name, start): &(&'static str, Start)| {
+        let function = |&(name, trigger, start): &(&'static str, Trigger, Start)| {
             let (env, clock, idle) = (env.clone(), clock.clone(), Mutex::default());
-            Arc::new(Function { name, start, env, clock, idle })
+            Arc::new(Function { name, trigger, start, env, clock, idle })
         };
         Self(Arc::new(FUNCTIONS.iter().map(function).collect()))
     }
@@ -218,6 +255,6 @@ impl Functions {
 
     /// The names, which are also the names of the crates.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        FUNCTIONS.iter().map(|(name, _)| *name)
+        FUNCTIONS.iter().map(|(name, _, _)| *name)
     }
 }

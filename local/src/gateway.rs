@@ -12,7 +12,7 @@ use serde_json::json;
 use shared::clock::Clock;
 
 use crate::event;
-use crate::functions::{Functions, request_id};
+use crate::functions::{Functions, Trigger, request_id};
 use crate::invoke;
 
 /// The longest body that API Gateway takes.
@@ -41,9 +41,8 @@ async fn call(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let Some(function) = gateway.functions.find(&name) else {
-        return own_answer(StatusCode::NOT_FOUND, "Not Found");
-    };
+    let function = gateway.functions.find(&name).filter(|function| function.trigger == Trigger::Http);
+    let Some(function) = function else { return own_answer(StatusCode::NOT_FOUND, "Not Found") };
     let (parts, body) = request.into_parts();
     if !has_good_host(&parts.headers) {
         return own_answer(StatusCode::BAD_REQUEST, "Bad Request");

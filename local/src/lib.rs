@@ -11,5 +11,6 @@ mod invoke;
 pub mod machine;
 pub mod sample;
 mod sandbox;
+mod schedule;
 pub mod sdk;
 mod server;

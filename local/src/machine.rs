@@ -14,6 +14,7 @@ use crate::environment::{self, Embedded, Keys};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::sandbox::Sandbox;
+use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
 pub use crate::server::BindError;
 use crate::server::{self, Server};
@@ -37,10 +38,12 @@ pub struct Options {
     pub clock: Clock,
     /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
     pub make_table: bool,
+    /// Whether the timers run.
+    pub schedule: bool,
 }
 
 impl Default for Options {
-    /// Free ports of the loopback address, nothing set, nothing kept.
+    /// Free ports of the loopback address, nothing set, nothing kept, no timers.
     fn default() -> Self {
         Self {
             bind: Ipv4Addr::LOCALHOST.into(),
@@ -51,6 +54,7 @@ impl Default for Options {
             env: Env::default(),
             clock: Clock::system(),
             make_table: false,
+            schedule: false,
         }
     }
 }
@@ -62,6 +66,7 @@ pub struct Machine {
     pub functions: Functions,
     env: Env,
     gateway_url: String,
+    schedule: Option<Schedule>,
     servers: Vec<Server>,
     dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -131,7 +136,8 @@ impl Machine {
         }
         let routes = Gateway { functions: functions.clone(), clock: clock.clone() }.router();
         servers.push(Server::start(gateway, routes));
-        Ok(Self { functions, env, gateway_url: embedded.gateway_url, servers, dynamodb })
+        let schedule = options.schedule.then(|| Schedule::start(&functions));
+        Ok(Self { functions, env, gateway_url: embedded.gateway_url, schedule, servers, dynamodb })
     }
 
     /// The environment of the functions.
@@ -165,6 +171,7 @@ impl Machine {
 
     /// Stops everything, within a few seconds.
     pub async fn stop(self) {
+        drop(self.schedule);
         // The gateway first: the calls under way still need the others.
         for server in self.servers.into_iter().rev() {
             server.stop().await;

@@ -95,7 +95,8 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, make_table: false };
+    let schedule = !dev.no_schedule;
+    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, make_table: false, schedule };
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         _ = interrupted.recv() => return Ok(()),
@@ -103,8 +104,6 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     };
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
-    // Nothing is on a schedule yet; the option is there for scripts that must work later too.
-    let _ = dev.no_schedule;
     println!(
         "ready: functions {}  wechat {}  dynamodb {}",
         machine.gateway_url(),

@@ -64,6 +64,12 @@ pub(crate) fn endpoint(service: &str, region: &str) -> String {
     format!("https://{service}.{region}.{suffix}/")
 }
 
+/// The region in an ARN: `arn:PARTITION:SERVICE:REGION:ACCOUNT:..`.
+pub(crate) fn region_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next()? == "arn").then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +79,11 @@ mod tests {
         assert_eq!(endpoint("dynamodb", "us-east-1"), "https://dynamodb.us-east-1.amazonaws.com/");
         assert_eq!(endpoint("dynamodb", "cn-north-1"), "https://dynamodb.cn-north-1.amazonaws.com.cn/");
         assert_eq!(endpoint("dynamodb", "eusc-de-east-1"), "https://dynamodb.eusc-de-east-1.amazonaws.eu/");
+    }
+
+    #[test]
+    fn the_region_is_that_of_the_arn() {
+        assert_eq!(region_of("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:x"), Some("cn-north-1"));
+        assert_eq!(region_of("my-secret"), None);
     }
 }

@@ -17,10 +17,10 @@ impl Deadline {
     /// A reply comes within 10 s even when WeChat hangs; the rest is for the way back to the client.
     pub const REPLY_WITHIN: Duration = Duration::from_secs(9);
 
-    /// The deadline of an invocation that Lambda ends at `ends_at`. A time in the past is none: an invocation that is
-    /// over calls nobody, but `cargo lambda watch` always says 1970.
-    pub fn of_invocation(ends_at: SystemTime, now: SystemTime) -> Self {
-        Self::after(budget(ends_at, now))
+    /// The deadline of an invocation that Lambda ends at `ends_at`, and that takes no longer than `longest` in any case.
+    /// A time in the past is none: an invocation that is over calls nobody, but `cargo lambda watch` always says 1970.
+    pub fn of_invocation(ends_at: SystemTime, now: SystemTime, longest: Duration) -> Self {
+        Self::after(budget(ends_at, now, longest))
     }
 
     /// The deadline that is `duration` away.
@@ -49,9 +49,9 @@ impl Deadline {
     }
 }
 
-fn budget(ends_at: SystemTime, now: SystemTime) -> Duration {
+fn budget(ends_at: SystemTime, now: SystemTime, longest: Duration) -> Duration {
     let left = ends_at.duration_since(now).map(|left| left.saturating_sub(ANSWER_MARGIN));
-    left.unwrap_or(Deadline::REPLY_WITHIN).min(Deadline::REPLY_WITHIN)
+    left.unwrap_or(longest).min(longest)
 }
 
 fn without(left: Duration, reserve: Duration) -> Duration {
@@ -67,18 +67,18 @@ mod tests {
 
     #[test]
     fn an_invocation_answers_before_lambda_ends_it() {
-        assert_eq!(budget(NOW + 3 * SECOND, NOW), Duration::from_millis(2500));
+        assert_eq!(budget(NOW + 3 * SECOND, NOW, Deadline::REPLY_WITHIN), Duration::from_millis(2500));
     }
 
     #[test]
     fn a_long_timeout_of_the_function_does_not_let_a_client_wait() {
-        assert_eq!(budget(NOW + 900 * SECOND, NOW), Deadline::REPLY_WITHIN);
+        assert_eq!(budget(NOW + 900 * SECOND, NOW, Deadline::REPLY_WITHIN), Deadline::REPLY_WITHIN);
     }
 
     #[test]
     fn a_deadline_in_the_past_is_none() {
-        assert_eq!(budget(NOW + SECOND, NOW + 2 * SECOND), Deadline::REPLY_WITHIN);
-        assert_eq!(budget(NOW + SECOND, NOW + SECOND), Duration::ZERO);
+        assert_eq!(budget(NOW + SECOND, NOW + 2 * SECOND, Deadline::REPLY_WITHIN), Deadline::REPLY_WITHIN);
+        assert_eq!(budget(NOW + SECOND, NOW + SECOND, Deadline::REPLY_WITHIN), Duration::ZERO);
     }
 
     #[test]

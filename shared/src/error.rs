@@ -7,6 +7,8 @@ use std::fmt;
 use lambda_http::http::StatusCode;
 
 use crate::store::StoreError;
+use crate::store::tokens::protocol::Reason;
+use crate::tokens::TokenError;
 use crate::wechat::errcode::{self, Class};
 use crate::wechat::{Refusal, WechatError};
 
@@ -171,14 +173,45 @@ impl ApiError {
     }
 }
 
+impl From<&StoreError> for ErrorCode {
+    fn from(err: &StoreError) -> Self {
+        match err {
+            StoreError::Busy(_) => Self::Busy,
+            StoreError::Misconfigured(_) => Self::Misconfigured,
+            StoreError::Corrupt(_) | StoreError::Refused(_) => Self::Internal,
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(err: StoreError) -> Self {
-        let code = match err {
-            StoreError::Busy(_) => ErrorCode::Busy,
-            StoreError::Misconfigured(_) => ErrorCode::Misconfigured,
-            StoreError::Corrupt(_) | StoreError::Refused(_) => ErrorCode::Internal,
+        Self::new(ErrorCode::from(&err)).with_source(err)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(err: TokenError) -> Self {
+        let (code, refusal, wait) = match &err {
+            TokenError::Store(err) => (err.into(), None, None),
+            TokenError::Invoke(_) => (ErrorCode::Misconfigured, None, None),
+            TokenError::Refused(refusal) => (ErrorCode::WechatUnavailable, Some(refusal.clone()), None),
+            TokenError::Stopped { stopped, wait } => (stopped.reason.into(), None, Some(wait.as_secs() + 1)),
+            TokenError::TooLate => (ErrorCode::WechatUnavailable, None, None),
         };
-        Self::new(code).with_source(err)
+        let this = Self { refusal, ..Self::new(code) }.with_source(err);
+        let retry_after_secs = this.retry_after_secs.map(|secs| wait.unwrap_or(secs));
+        Self { retry_after_secs, ..this }
+    }
+}
+
+/// What it means for whoever needs a token that a refresh had no success.
+impl From<Reason> for ErrorCode {
+    fn from(reason: Reason) -> Self {
+        let Reason::Errcode(errcode) = reason else { return Self::WechatUnavailable };
+        match errcode::class(errcode) {
+            Class::Busy | Class::MinuteQuota | Class::Quota | Class::Unknown => Self::WechatUnavailable,
+            Class::Blocked | Class::Credential | Class::Input | Class::Operator | Class::Request => Self::Misconfigured,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::ConfigError;
 use crate::error::{ApiError, ErrorCode};
-use crate::log::Metric;
+use crate::log;
 use crate::request;
 use crate::setup::Setup;
 
@@ -121,12 +121,12 @@ impl<F: HttpFunction> App<F> {
         let context = request.lambda_context_ref();
         let request_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
         let deadline = match context {
-            Some(context) => Deadline::of_invocation(context.deadline(), self.clock.now()),
+            Some(context) => Deadline::of_invocation(context.deadline(), self.clock.now(), Deadline::REPLY_WITHIN),
             None => Deadline::after(Deadline::REPLY_WITHIN),
         };
 
         let outcome = self.answer(request, &request_id, deadline).await;
-        log(F::NAME, &request_id, &outcome, started);
+        log::request(F::NAME, &request_id, outcome.as_ref().err(), started);
         Ok(match outcome {
             Ok(reply) => response(StatusCode::OK, reply),
             Err(err) => refusal(&err, &request_id),
@@ -146,37 +146,6 @@ impl<F: HttpFunction> App<F> {
         let reply = deadline.bound(self.function.call(&call)).await;
         let reply = reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))?;
         serde_json::to_vec(&reply).map_err(|err| ApiError::new(ErrorCode::Internal).with_source(err))
-    }
-}
-
-/// The one line of a request.
-fn log(function: &'static str, request_id: &str, outcome: &Result<Vec<u8>, ApiError>, started: Instant) {
-    let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let err = outcome.as_ref().err();
-    let status = err.map_or(StatusCode::OK, |err| err.code.status());
-    let refusal = err.and_then(|err| err.refusal.as_ref());
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                function,
-                requestId = request_id,
-                status = status.as_u16(),
-                code = err.map(|err| err.code.as_str()),
-                errcode = refusal.map(|refusal| refusal.errcode),
-                rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
-                cause = err.and_then(ApiError::cause),
-                durationMs = duration,
-                "request"
-            )
-        };
-    }
-    match status.as_u16() {
-        ..500 => line!(info),
-        503 => line!(warn),
-        _ => line!(error),
-    }
-    if status.is_server_error() {
-        Metric::Fault.count(function, request_id);
     }
 }
 

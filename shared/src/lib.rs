@@ -12,15 +12,19 @@ pub mod secret;
 
 // Adapters: everything that speaks to the outside.
 pub mod aws;
+pub mod lambda;
 pub mod net;
 pub mod secrets_manager;
 pub mod store;
 pub mod wechat;
 
 // What a function is made of.
+pub mod direct;
+pub mod egress;
 pub mod error;
 pub mod http;
 pub mod log;
 pub mod request;
 pub mod session;
 pub mod setup;
+pub mod tokens;

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use lambda_http::http::StatusCode;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -18,6 +19,7 @@ use tracing_subscriber::registry::Registry;
 
 use crate::clock::Clock;
 use crate::env::{ConfigError, Env};
+use crate::error::ApiError;
 
 /// The namespace of the metrics in CloudWatch.
 const NAMESPACE: &str = "WechatFunctions";
@@ -36,6 +38,8 @@ pub enum Metric {
     IdentityConflict,
     /// WeChat refused the caller's address (40164).
     IpNotInWhitelist,
+    /// A token or ticket that was due could not be refreshed.
+    RefreshFailed,
 }
 
 impl Metric {
@@ -44,7 +48,14 @@ impl Metric {
             Self::Fault => "Fault",
             Self::IdentityConflict => "IdentityConflict",
             Self::IpNotInWhitelist => "IpNotInWhitelist",
+            Self::RefreshFailed => "RefreshFailed",
         }
+    }
+
+    /// Counts one for a token or ticket of an app, with the code of the error.
+    pub fn count_for_token(self, function: &str, request_id: &str, app_id: &str, kind: &str, code: &str) {
+        let metric = self.name();
+        tracing::info!(target: METRIC, metric, function, requestId = request_id, appId = app_id, kind, code, "metric");
     }
 
     /// Counts one for `function`.
@@ -99,6 +110,36 @@ pub fn log_filter(
 /// Whether an event is a metric.
 pub fn is_metric(metadata: &Metadata<'_>) -> bool {
     metadata.target() == METRIC
+}
+
+/// The one line of a request that ended now, with that error or none.
+pub(crate) fn request(function: &'static str, request_id: &str, err: Option<&ApiError>, started: Instant) {
+    let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = err.map_or(StatusCode::OK, |err| err.code.status());
+    let refusal = err.and_then(|err| err.refusal.as_ref());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                function,
+                requestId = request_id,
+                status = status.as_u16(),
+                code = err.map(|err| err.code.as_str()),
+                errcode = refusal.map(|refusal| refusal.errcode),
+                rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
+                cause = err.and_then(ApiError::cause),
+                durationMs = duration,
+                "request"
+            )
+        };
+    }
+    match status.as_u16() {
+        ..500 => line!(info),
+        503 => line!(warn),
+        _ => line!(error),
+    }
+    if status.is_server_error() {
+        Metric::Fault.count(function, request_id);
+    }
 }
 
 /// Writes metrics in CloudWatch's embedded metric format.

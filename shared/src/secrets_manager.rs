@@ -93,7 +93,7 @@ impl SecretsManager {
 
     /// Source: the API reference of Secrets Manager, GetSecretValue.
     fn signed_request(&self, id: &str) -> Option<Request<String>> {
-        let region = region_of(id).unwrap_or(&self.caller.region);
+        let region = aws::region_of(id).unwrap_or(&self.caller.region);
         let url = match &self.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => aws::endpoint("secretsmanager", region),
@@ -137,21 +137,9 @@ fn error_kind(body: &[u8]) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
 }
 
-/// The region in `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME`.
-fn region_of(id: &str) -> Option<&str> {
-    let mut parts = id.split(':');
-    (parts.next()? == "arn").then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_region_is_that_of_the_arn() {
-        assert_eq!(region_of("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:x"), Some("cn-north-1"));
-        assert_eq!(region_of("my-secret"), None);
-    }
 
     #[test]
     fn the_error_kind_is_a_name_and_nothing_else() {

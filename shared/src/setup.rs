@@ -1,6 +1,7 @@
 //! What a function is started with. Each asks for what it uses, and for nothing else.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -8,13 +9,16 @@ use lambda_http::http::Uri;
 
 use crate::aws::{self, Caller};
 use crate::clock::Clock;
+use crate::egress::EgressIps;
 use crate::env::{ConfigError, Env};
+use crate::lambda::Lambda;
 use crate::log;
 use crate::net::{HttpClient, Tls, base_url};
 use crate::seal::Sealer;
 use crate::secret::Secret;
 use crate::secrets_manager::SecretsManager;
-use crate::store::Table;
+use crate::store::{Table, TokenRows};
+use crate::tokens::Tokens;
 use crate::wechat::{Apps, Hosts, WechatClient};
 
 const SESSION_TTL_SECS: &str = "SESSION_TTL_SECS";
@@ -136,9 +140,23 @@ impl Setup {
     /// # Errors
     ///
     /// If one of them is not an address.
-    pub fn egress_ips(&self) -> Result<Vec<IpAddr>, ConfigError> {
+    pub fn egress_ips(&self) -> Result<EgressIps, ConfigError> {
         let malformed = |_| ConfigError::malformed("EGRESS_IP", "expected IP addresses, separated by commas");
-        self.env.list("EGRESS_IP").into_iter().map(|ip| ip.parse().map_err(malformed)).collect()
+        let ips = self.env.list("EGRESS_IP").into_iter().map(|ip| ip.parse().map_err(malformed));
+        Ok(EgressIps::new(&ips.collect::<Result<Vec<IpAddr>, _>>()?))
+    }
+
+    /// `TOKEN_REFRESHER`: the tokens in a table, and the function to ask for others, at `AWS_ENDPOINT_URL_LAMBDA` or at
+    /// the region's Lambda.
+    ///
+    /// # Errors
+    ///
+    /// If it, the region or the credentials are not set.
+    pub fn tokens(&self, table: Table, sealer: Arc<Sealer>) -> Result<Tokens, ConfigError> {
+        let refresher = self.env.required("TOKEN_REFRESHER")?.to_owned();
+        let endpoint = self.endpoint("AWS_ENDPOINT_URL_LAMBDA")?;
+        let lambda = Lambda::new(HttpClient::new(&self.tls, &self.clock), self.caller()?, endpoint);
+        Ok(Tokens::new(TokenRows::new(table, sealer), lambda, refresher, self.clock.clone()))
     }
 
     /// The text in the variable `inline`, or in the secret that the variable `arn` names; and which of the two it was.

@@ -5,14 +5,14 @@ mod login;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use shared::egress::EgressIps;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
 use shared::http::{Call, HttpFunction};
 use shared::log::Metric;
 use shared::setup::Setup;
 use shared::store::{self, Logins};
-use shared::wechat::errcode::INVALID_IP;
-use shared::wechat::{App, AppKind, Apps, LoginCode, WechatClient, WechatError};
+use shared::wechat::{App, AppKind, Apps, LoginCode, WechatClient};
 
 use crate::login::LoginError;
 
@@ -22,7 +22,7 @@ pub struct Login {
     apps: Apps,
     wechat: WechatClient,
     logins: Logins,
-    egress_ips: String,
+    egress_ips: EgressIps,
 }
 
 #[derive(Deserialize)]
@@ -59,8 +59,7 @@ impl HttpFunction for Login {
         let (wechat, table, ttl) = (setup.wechat()?, setup.table_with_connections(2)?, setup.session_ttl()?);
         let (apps, sealer) = tokio::try_join!(setup.apps(), setup.sealer())?;
         let logins = Logins::new(table, Arc::new(sealer), setup.clock().clone(), ttl);
-        let egress_ips: Vec<_> = setup.egress_ips()?.iter().map(ToString::to_string).collect();
-        Ok(Self { apps, wechat, logins, egress_ips: egress_ips.join(",") })
+        Ok(Self { apps, wechat, logins, egress_ips: setup.egress_ips()? })
     }
 
     async fn call(&self, call: &Call) -> Result<LoginReply, ApiError> {
@@ -70,7 +69,7 @@ impl HttpFunction for Login {
             Ok(login) => login,
             Err(LoginError::Store(err)) => return Err(err.into()),
             Err(LoginError::Wechat(err)) => {
-                self.report_address(call, app, &err);
+                self.egress_ips.report(call.function(), call.request_id(), &app.app_id, &err);
                 return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid));
             }
         };
@@ -91,20 +90,6 @@ impl Login {
             // Their codes are of OAuth, which is another call of WeChat's.
             AppKind::MobileApp | AppKind::OfficialAccount => Err(ApiError::new(ErrorCode::WrongAppKind)),
         }
-    }
-
-    /// Says what to add to which whitelist.
-    fn report_address(&self, call: &Call, app: &App, err: &WechatError) {
-        let Some(refusal) = err.refusal().filter(|refusal| refusal.errcode == INVALID_IP) else { return };
-        tracing::error!(
-            function = call.function(),
-            requestId = call.request_id(),
-            appId = app.app_id.as_str(),
-            seenIp = refusal.seen_ip.map(tracing::field::display),
-            egressIp = self.egress_ips,
-            "the caller's address is not in the app's IP whitelist: add egressIp in WeChat's console"
-        );
-        Metric::IpNotInWhitelist.count(call.function(), call.request_id());
     }
 }
 

@@ -38,6 +38,33 @@ impl AppId {
     }
 }
 
+/// The id of a mini program: of none of the other apps, so that nobody takes a token of the wrong one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MiniProgramId(AppId);
+
+impl MiniProgramId {
+    /// `id` has to be that of a mini program.
+    pub(crate) fn new(id: AppId) -> Self {
+        Self(id)
+    }
+
+    /// The id as that of any app.
+    pub fn as_app_id(&self) -> &AppId {
+        &self.0
+    }
+}
+
+/// The id of an official account: of none of the other apps, so that nobody takes a ticket of the wrong one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfficialAccountId(AppId);
+
+impl OfficialAccountId {
+    /// The id as that of any app.
+    pub fn as_app_id(&self) -> &AppId {
+        &self.0
+    }
+}
+
 /// What kind of account an app is. It decides how its users log in and what its tokens are good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,6 +127,24 @@ impl Apps {
     /// The app with that id.
     pub fn find(&self, app_id: &str) -> Option<&App> {
         self.0.iter().find(|app| app.app_id.as_str() == app_id)
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &App> {
+        self.0.iter()
+    }
+
+    /// The mini program with that id.
+    pub fn mini_program(&self, app_id: &str) -> Option<MiniProgramId> {
+        let app = self.find(app_id).filter(|app| app.kind == AppKind::MiniProgram)?;
+        Some(MiniProgramId(app.app_id.clone()))
+    }
+
+    /// The official account with that id, or the first one.
+    pub fn official_account(&self, app_id: Option<&str>) -> Option<OfficialAccountId> {
+        let wanted = |app: &&App| app_id.is_none_or(|id| app.app_id.as_str() == id);
+        let app = self.iter().filter(|app| app.kind == AppKind::OfficialAccount).find(wanted)?;
+        Some(OfficialAccountId(app.app_id.clone()))
     }
 
     /// The first mini program: the app of callers that name none.

@@ -1,0 +1,272 @@
+//! One refresh: taking the lease, asking WeChat, writing what came of it.
+
+use std::time::Duration;
+
+use shared::clock::{Clock, Moment};
+use shared::deadline::Deadline;
+use shared::direct::Invocation;
+use shared::egress::EgressIps;
+use shared::error::ErrorCode;
+use shared::pause::{Pauses, TooLate};
+use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
+use shared::store::tokens::{Lease, Outcome, TokenId};
+use shared::store::{StoreError, TokenRows};
+use shared::wechat::errcode::{self, Class};
+use shared::wechat::{App, Issued, TokenKind, TokenValue, WechatClient, WechatError};
+
+/// How long WeChat may take under a lease, so that time is left to write before it ends.
+const ASK_WITHIN: Duration = LEASE.saturating_sub(Duration::from_secs(1));
+
+/// Pauses between looks at the table, while somebody else has the lease.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A ticket that failed for want of a token is asked for again after this, even if the token needs longer: whoever has
+/// mended the token need not mend the tickets too.
+const TICKET_WAITS_FOR_TOKEN: Duration = Duration::from_secs(60);
+
+/// Refreshes tokens and tickets.
+#[derive(Debug)]
+pub(crate) struct Refresher {
+    wechat: WechatClient,
+    rows: TokenRows,
+    egress_ips: EgressIps,
+    clock: Clock,
+}
+
+/// Whose token, for which invocation, until when.
+#[derive(Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) invocation: &'a Invocation,
+    pub(crate) deadline: Deadline,
+}
+
+/// A value that satisfies.
+pub(crate) struct Refreshed {
+    held: Held,
+    /// Whether WeChat was asked for it just now.
+    pub(crate) is_new: bool,
+}
+
+/// Why there is none.
+pub(crate) enum RefreshError {
+    Stopped(Stopped),
+    Store(StoreError),
+    TooLate,
+}
+
+impl RefreshError {
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Stopped(stopped) => stopped.reason.into(),
+            Self::Store(err) => err.into(),
+            Self::TooLate => ErrorCode::Busy,
+        }
+    }
+}
+
+impl From<StoreError> for RefreshError {
+    fn from(err: StoreError) -> Self {
+        Self::Store(err)
+    }
+}
+
+/// What WeChat is asked for, by whoever has the lease.
+trait Ask: Sync {
+    fn ask(&self, task: Task<'_>) -> impl Future<Output = Result<Issued, AskError>> + Send;
+}
+
+/// Why WeChat gave nothing.
+enum AskError {
+    /// A ticket has no token.
+    Token(RefreshError),
+    Wechat(WechatError),
+}
+
+impl Refresher {
+    pub(crate) fn new(wechat: WechatClient, rows: TokenRows, egress_ips: EgressIps, clock: Clock) -> Self {
+        Self { wechat, rows, egress_ips, clock }
+    }
+
+    pub(crate) fn left(&self, refreshed: &Refreshed) -> Duration {
+        refreshed.held.left(self.clock.moment())
+    }
+
+    /// For a person: asks WeChat, whatever went wrong before.
+    pub(crate) async fn anew(&self, task: Task<'_>, kind: TokenKind) -> Result<Refreshed, RefreshError> {
+        let since = self.version(task, kind).await?;
+        self.refresh(task, kind, &Want::Anew { since }).await
+    }
+
+    async fn version(&self, task: Task<'_>, kind: TokenKind) -> Result<u64, StoreError> {
+        let id = TokenId { app_id: task.app.app_id.clone(), kind };
+        Ok(self.rows.read(&id, task.deadline).await?.version)
+    }
+
+    /// Refreshes, if that is needed for what is wanted.
+    pub(crate) async fn refresh(
+        &self,
+        task: Task<'_>,
+        kind: TokenKind,
+        want: &Want,
+    ) -> Result<Refreshed, RefreshError> {
+        match kind {
+            TokenKind::AccessToken => self.token(task, want).await,
+            TokenKind::WxCard | TokenKind::Jsapi => {
+                self.elect(task, kind, want, &AskTicket { refresher: self, kind, want }).await
+            }
+        }
+    }
+
+    async fn token(&self, task: Task<'_>, want: &Want) -> Result<Refreshed, RefreshError> {
+        self.elect(task, TokenKind::AccessToken, want, &AskToken(&self.wechat)).await
+    }
+
+    /// Does what the token's row says is to be done, until it has what is wanted or says that there is none. Whoever
+    /// takes the lease asks WeChat.
+    async fn elect(
+        &self,
+        task: Task<'_>,
+        kind: TokenKind,
+        want: &Want,
+        ask: &impl Ask,
+    ) -> Result<Refreshed, RefreshError> {
+        let id = TokenId { app_id: task.app.app_id.clone(), kind };
+        let (mut watch, mut pauses) = (Watch::default(), Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, task.deadline));
+        loop {
+            let row = self.rows.read(&id, task.deadline).await?;
+            let now = self.clock.moment();
+            match row.refresher_step(want, now, watch.see(&row)) {
+                RefresherStep::Done(held) => return Ok(Refreshed { held: held.clone(), is_new: false }),
+                RefresherStep::Stop(stopped) => return Err(RefreshError::Stopped(stopped)),
+                RefresherStep::Take => {
+                    if let Ok(lease) = self.rows.take(&id, &row, now, task.deadline).await?
+                        && let Some(result) = self.work(task, kind, want, &lease, ask).await?
+                    {
+                        return result;
+                    }
+                }
+                RefresherStep::Wait => {}
+            }
+            pauses.next().await.map_err(|TooLate| RefreshError::TooLate)?;
+        }
+    }
+
+    /// What is done under a lease. `None` if it was lost meanwhile.
+    async fn work(
+        &self,
+        task: Task<'_>,
+        kind: TokenKind,
+        want: &Want,
+        lease: &Lease<'_>,
+        ask: &impl Ask,
+    ) -> Result<Option<Result<Refreshed, RefreshError>>, StoreError> {
+        let asked_at = self.clock.moment();
+        let answer = ask.ask(Task { deadline: task.deadline.at_most(ASK_WITHIN), ..task }).await;
+        let now = self.clock.moment();
+        let failed = |reason| Outcome::Failed(lease.row.failure(want, reason, now));
+        let outcome = match answer {
+            Ok(Issued { value, expires_in }) => {
+                let held = Held { value, obtained_at: asked_at, expires_at: asked_at + expires_in };
+                let stands_by = Row::stands_by(want, &held.value, now);
+                // Whoever gets one that is about to end would ask for another at once, and again.
+                if held.is_usable(now) { Outcome::Value(held, stands_by) } else { failed(Reason::NoAnswer) }
+            }
+            Err(AskError::Wechat(err)) => {
+                self.report(task, kind, &err);
+                failed(reason(&err))
+            }
+            Err(AskError::Token(RefreshError::Stopped(stopped))) => {
+                let not_before = stopped.until.min(now + TICKET_WAITS_FOR_TOKEN);
+                Outcome::Failed(Failure { reason: stopped.reason, times: 1, not_before })
+            }
+            Err(AskError::Token(RefreshError::TooLate)) => failed(Reason::NoAnswer),
+            Err(AskError::Token(RefreshError::Store(err))) => return Err(err),
+        };
+        let settled = self.rows.settle(lease, &outcome, task.deadline).await?;
+        Ok(settled.ok().map(|()| result(outcome)))
+    }
+
+    fn report(&self, task: Task<'_>, kind: TokenKind, err: &WechatError) {
+        let refusal = err.refusal();
+        let cause = std::iter::successors(Some(err as &dyn std::error::Error), |&err| err.source());
+        let (function, request_id) = (task.invocation.function(), task.invocation.request_id());
+        tracing::warn!(
+            function,
+            requestId = request_id,
+            appId = task.app.app_id.as_str(),
+            kind = kind.as_str(),
+            errcode = refusal.map(|refusal| refusal.errcode),
+            rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
+            cause = cause.map(ToString::to_string).collect::<Vec<_>>().join(": "),
+            "a token or ticket was not refreshed"
+        );
+        self.egress_ips.report(function, request_id, &task.app.app_id, err);
+    }
+}
+
+struct AskToken<'a>(&'a WechatClient);
+
+impl Ask for AskToken<'_> {
+    async fn ask(&self, task: Task<'_>) -> Result<Issued, AskError> {
+        self.0.stable_token(task.app, task.deadline).await.map_err(AskError::Wechat)
+    }
+}
+
+struct AskTicket<'a> {
+    refresher: &'a Refresher,
+    kind: TokenKind,
+    want: &'a Want,
+}
+
+impl Ask for AskTicket<'_> {
+    /// With the app's token, and once more with another one if WeChat refuses that.
+    async fn ask(&self, task: Task<'_>) -> Result<Issued, AskError> {
+        let token = self.token(task).await.map_err(AskError::Token)?;
+        match self.refresher.wechat.getticket(&token, self.kind, task.deadline).await {
+            Err(err) if is_about_token(&err) => {
+                let other = self.refresher.token(task, &Want::Other(token.hash())).await;
+                let other = other.map_err(AskError::Token)?.held.value;
+                self.refresher.wechat.getticket(&other, self.kind, task.deadline).await
+            }
+            outcome => outcome,
+        }
+        .map_err(AskError::Wechat)
+    }
+}
+
+impl AskTicket<'_> {
+    /// A person who asks for a ticket asks for the token as well, where that is what is missing.
+    async fn token(&self, task: Task<'_>) -> Result<TokenValue, RefreshError> {
+        let token = match (self.refresher.token(task, &Want::Usable).await, self.want) {
+            (Err(RefreshError::Stopped(_)), Want::Anew { .. }) => {
+                let since = self.refresher.version(task, TokenKind::AccessToken).await?;
+                self.refresher.token(task, &Want::Anew { since }).await
+            }
+            (token, _) => token,
+        };
+        Ok(token?.held.value)
+    }
+}
+
+fn result(outcome: Outcome) -> Result<Refreshed, RefreshError> {
+    match outcome {
+        Outcome::Value(held, None) => Ok(Refreshed { held, is_new: true }),
+        Outcome::Value(_, Some((_, until))) => Err(stopped(Reason::StandsBy, until)),
+        Outcome::Failed(Failure { reason, not_before, .. }) => Err(stopped(reason, not_before)),
+    }
+}
+
+fn stopped(reason: Reason, until: Moment) -> RefreshError {
+    RefreshError::Stopped(Stopped { reason, until })
+}
+
+fn reason(err: &WechatError) -> Reason {
+    err.refusal().map_or(Reason::NoAnswer, |refusal| Reason::Errcode(refusal.errcode))
+}
+
+/// Whether WeChat refuses the token that a ticket was asked for with.
+fn is_about_token(err: &WechatError) -> bool {
+    err.refusal().is_some_and(|refusal| errcode::class(refusal.errcode) == Class::Credential)
+}

@@ -1,0 +1,202 @@
+//! Access tokens and tickets, for those who use them: kept in memory, read from the table, and asked of
+//! `token-refresher` where the table has none.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::{Clock, Moment};
+use crate::deadline::Deadline;
+use crate::lambda::{InvokeError, Lambda};
+use crate::pause::Pauses;
+use crate::store::tokens::TokenId;
+use crate::store::tokens::protocol::{Held, ReaderStep, Stopped, Want, Watch};
+use crate::store::{StoreError, TokenRows};
+use crate::wechat::errcode::{self, Class};
+use crate::wechat::{MiniProgramId, OfficialAccountId, Refusal, TokenKind, TokenValue, WechatError};
+
+/// A reader looks for a newer value when no more than this is left, or a quarter of the value's life.
+const LOOK_BEFORE: Duration = Duration::from_secs(300);
+/// How often it looks then.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long it waits for the table then.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
+
+/// Pauses between looks at the table, while somebody else refreshes.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// The tokens that a function uses.
+#[derive(Debug)]
+pub struct Tokens {
+    rows: TokenRows,
+    lambda: Lambda,
+    refresher: String,
+    clock: Clock,
+    held: Mutex<HashMap<TokenId, InMemory>>,
+}
+
+#[derive(Clone, Debug)]
+struct InMemory {
+    held: Held,
+    looked_at: Moment,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The refresher cannot be invoked.
+    #[error("token-refresher cannot be invoked")]
+    Invoke(#[source] InvokeError),
+    /// WeChat refuses a new token as well.
+    #[error("WeChat refuses the token, and another one too, with errcode {}", .0.errcode)]
+    Refused(Refusal),
+    /// The last refresh failed, and nobody asks WeChat for a while.
+    #[error("no token: {:?}, nobody asks WeChat for another {wait:?}", .stopped.reason)]
+    Stopped {
+        /// Why, and until when.
+        stopped: Stopped,
+        /// How long that is.
+        wait: Duration,
+    },
+    /// The table gave no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There was none before the deadline.
+    #[error("no token came up before the deadline")]
+    TooLate,
+}
+
+impl Tokens {
+    /// Tokens in a table, and who refreshes them.
+    pub fn new(rows: TokenRows, lambda: Lambda, refresher: String, clock: Clock) -> Self {
+        Self { rows, lambda, refresher, clock, held: Mutex::default() }
+    }
+
+    /// Makes a call of WeChat's API with a mini program's access token; and makes it again, once, with another one, if
+    /// WeChat refuses the token.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] if there is no token; [`WechatError`] inside, if the call fails for another reason.
+    pub async fn with_access_token<T, F>(
+        &self,
+        app: &MiniProgramId,
+        deadline: Deadline,
+        call: impl Fn(TokenValue) -> F,
+    ) -> Result<Result<T, WechatError>, TokenError>
+    where
+        F: Future<Output = Result<T, WechatError>>,
+    {
+        let id = TokenId { app_id: app.as_app_id().clone(), kind: TokenKind::AccessToken };
+        let token = self.get(&id, deadline).await?;
+        match call(token.clone()).await {
+            Err(err) if refused_token(&err).is_some() => {}
+            outcome => return Ok(outcome),
+        }
+        let other = self.fetch(&id, Want::Other(token.hash()), deadline).await?;
+        let outcome = call(other).await;
+        match outcome.as_ref().err().and_then(refused_token) {
+            Some(refusal) => Err(TokenError::Refused(refusal.clone())),
+            None => Ok(outcome),
+        }
+    }
+
+    /// The api_ticket of an official account, which signs its cards.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub async fn wx_card(&self, account: &OfficialAccountId, deadline: Deadline) -> Result<TokenValue, TokenError> {
+        let id = TokenId { app_id: account.as_app_id().clone(), kind: TokenKind::WxCard };
+        self.get(&id, deadline).await
+    }
+
+    /// A usable value, from memory if that has one.
+    async fn get(&self, id: &TokenId, deadline: Deadline) -> Result<TokenValue, TokenError> {
+        let now = self.clock.moment();
+        let known = self.lock().get(id).filter(|known| known.held.is_usable(now)).cloned();
+        match known {
+            Some(known) if known.wants_a_look(now) => Ok(self.look(id, known.held, deadline).await),
+            Some(known) => Ok(known.held.value),
+            None => self.fetch(id, Want::Usable, deadline).await,
+        }
+    }
+
+    /// Looks whether the table has a newer value than this one, which is good enough all the same.
+    async fn look(&self, id: &TokenId, known: Held, deadline: Deadline) -> TokenValue {
+        let now = self.clock.moment();
+        let found = self.rows.read(id, deadline.at_most(LOOK_WITHIN)).await.ok().and_then(|row| row.value);
+        let newer = found.filter(|found| found.is_usable(now) && found.expires_at > known.expires_at);
+        self.remember(id, newer.unwrap_or(known))
+    }
+
+    /// A value from the table, which the refresher writes if there is none that will do. One reader of all asks it.
+    async fn fetch(&self, id: &TokenId, want: Want, deadline: Deadline) -> Result<TokenValue, TokenError> {
+        let (mut watch, mut pauses) = (Watch::default(), Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline));
+        loop {
+            let row = self.rows.read(id, deadline).await?;
+            let now = self.clock.moment();
+            match row.reader_step(&want, now, watch.see(&row)) {
+                ReaderStep::Use(held) => return Ok(self.remember(id, held.clone())),
+                ReaderStep::Stop(stopped) => {
+                    let wait = stopped.until.since(now);
+                    return Err(TokenError::Stopped { stopped, wait });
+                }
+                ReaderStep::Claim => {
+                    if self.rows.claim(id, &row, now, deadline).await?.is_ok() && self.ask(id, &want, deadline).await? {
+                        continue; // The row says what came of it.
+                    }
+                }
+                ReaderStep::Wait => {}
+            }
+            pauses.next().await.map_err(|_| TokenError::TooLate)?;
+        }
+    }
+
+    /// Invokes the refresher, and returns whether it ran. If it did not, the claim runs out, and somebody asks again.
+    async fn ask(&self, id: &TokenId, want: &Want, deadline: Deadline) -> Result<bool, TokenError> {
+        let failed = match want {
+            Want::Other(hash) => hash.as_str(),
+            Want::Anew { .. } | Want::NotDue | Want::Usable => "none",
+        };
+        let event = json!({ "appId": id.app_id.as_str(), "kind": id.kind, "failed": failed });
+        match self.lambda.invoke(&self.refresher, &event, deadline).await {
+            Ok(()) => Ok(true),
+            Err(err @ (InvokeError::Refused(_) | InvokeError::Request)) => Err(TokenError::Invoke(err)),
+            Err(err) => {
+                tracing::warn!(cause = chain(&err), "token-refresher did not run to its end");
+                Ok(false)
+            }
+        }
+    }
+
+    fn remember(&self, id: &TokenId, held: Held) -> TokenValue {
+        let value = held.value.clone();
+        self.lock().insert(id.clone(), InMemory { held, looked_at: self.clock.moment() });
+        value
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenId, InMemory>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InMemory {
+    fn wants_a_look(&self, now: Moment) -> bool {
+        let life = self.held.expires_at.since(self.held.obtained_at);
+        self.held.left(now) <= LOOK_BEFORE.min(life / 4) && now.since(self.looked_at) >= LOOK_EVERY
+    }
+}
+
+/// WeChat's refusal of the token itself (40001, 40014, 42001).
+fn refused_token(err: &WechatError) -> Option<&Refusal> {
+    err.refusal().filter(|refusal| errcode::class(refusal.errcode) == Class::Credential)
+}
+
+fn chain(err: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(err), |&err| err.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

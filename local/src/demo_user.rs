@@ -54,7 +54,7 @@ pub(crate) async fn seed(setup: &Setup, user: &DemoUser) -> Result<(), SeedError
         let new = NewLogin {
             code: &code,
             identity: &Identity { app_id, openid, unionid: None },
-            session_key: &SessionKey::new(&user.session_key),
+            session_key: Some(&SessionKey::new(&user.session_key)),
             token: SessionToken::parse(token).ok_or(SeedError::Malformed)?,
         };
         logins.login(&new, Deadline::after(WITHIN)).await?;

@@ -23,6 +23,13 @@ pub fn base64url<const N: usize>() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<N>())
 }
 
+/// So many random decimal digits, each as likely as any other.
+pub fn digits(count: usize) -> String {
+    // 250 is the largest multiple of ten that a byte can be below.
+    let bytes = std::iter::repeat_with(bytes::<32>).flatten().filter(|byte| *byte < 250);
+    bytes.take(count).map(|byte| char::from(b'0' + byte % 10)).collect()
+}
+
 /// A random wait between half of `longest` and `longest`.
 pub fn jitter(longest: Duration) -> Duration {
     let fraction = f64::from(u32::from_le_bytes(bytes())) / f64::from(u32::MAX);

@@ -43,7 +43,7 @@ pub(crate) async fn login(
 ) -> Result<Login, LoginError> {
     match wechat.jscode2session(app, code, deadline.leaving(STORE_RESERVE)).await {
         Ok(answer) => {
-            let (identity, session_key) = (&answer.identity, &answer.session_key);
+            let (identity, session_key) = (&answer.identity, Some(&answer.session_key));
             let new = NewLogin { code, identity, session_key, token: SessionToken::random() };
             Ok(logins.login(&new, deadline).await?)
         }

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::call::{Condition, Pauses};
+use super::identities::{Known, Plan};
 use super::item::{Item, Key};
+use super::links::{UnionIdConflict, link_was_refused};
 use super::sessions::{self, SessionToken, Sessions};
 use super::table::{Table, Transaction, Write};
-use super::users::{Known, Plan, User, UserId, Users};
+use super::users::{User, UserId, Users};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::seal::Sealer;
@@ -21,9 +23,6 @@ use crate::wechat::{AppId, Identity, LoginCode, SessionKey};
 
 /// How long a code leads to the session that it made.
 const CODE_TTL: Duration = Duration::from_secs(120);
-
-/// The row of a conflict is the one row that all logins of such a user share, so none of them waits for it for long.
-const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
 const SEALED: &str = "sealed";
 
@@ -45,8 +44,8 @@ pub struct NewLogin<'a> {
     pub code: &'a LoginCode,
     /// Who it belongs to.
     pub identity: &'a Identity,
-    /// The key that came with it.
-    pub session_key: &'a SessionKey,
+    /// The key that came with it, if it is one of a mini program.
+    pub session_key: Option<&'a SessionKey>,
     /// The token of the session to make.
     pub token: SessionToken,
 }
@@ -64,15 +63,6 @@ pub struct Login {
     pub is_new: bool,
     /// Whether the unionid is not the user's.
     pub conflict: Option<UnionIdConflict>,
-}
-
-/// The openid and the unionid of a login lead to different users, or the user has another unionid.
-#[derive(Debug)]
-pub struct UnionIdConflict {
-    /// The user whose unionid it is, where there is one.
-    pub other: Option<UserId>,
-    /// Why it could not be recorded in the table, if so. The login is none the worse.
-    pub unrecorded: Option<StoreError>,
 }
 
 impl Logins {
@@ -99,26 +89,12 @@ impl Logins {
             let plan = Plan::new(known, new.identity, has_another_unionid);
             match self.carry_out(&plan, new, deadline).await? {
                 Ok(login) => return Ok(login),
-                // The first write of a link is to the user, the second to the unionid. If that failed too, or is in the
-                // hands of others, somebody has just linked.
-                Err(conditions) if conditions.starts_with(&[Condition::Failed, Condition::Held]) => {
-                    has_another_unionid = self.has_unionid(&plan, deadline).await?;
+                Err(conditions) if link_was_refused(&conditions) => {
+                    has_another_unionid = self.users.has_unionid(&plan, self.clock.timestamp(), deadline).await?;
                 }
                 Err(_) => {}
             }
             pauses.next("others at work on the same identity").await?;
-        }
-    }
-
-    /// Why a link was refused: the user has a unionid. A user without even a row is made anew.
-    async fn has_unionid(&self, plan: &Plan, deadline: Deadline) -> Result<bool, StoreError> {
-        let Plan::Link(user) = plan else { return Ok(false) };
-        match self.users.find(user, deadline).await? {
-            Some(user) => Ok(user.unionid.is_some()),
-            None => {
-                self.users.restore(user, None, self.clock.timestamp(), deadline).await?;
-                Ok(false)
-            }
         }
     }
 
@@ -192,25 +168,8 @@ impl Logins {
         if let Plan::Link(_) = plan {
             user.unionid = new.identity.unionid.clone();
         }
-        let conflict = self.conflict(plan, &user, new.identity, deadline).await;
+        let conflict = self.users.conflict(plan, &user, new.identity, now, deadline).await;
         Ok(Ok(Login { token: new.token.clone(), expires_in_secs: self.session_ttl.as_secs(), user, is_new, conflict }))
-    }
-
-    /// Records the conflict that a login met, if it met one.
-    async fn conflict(
-        &self,
-        plan: &Plan,
-        user: &User,
-        identity: &Identity,
-        deadline: Deadline,
-    ) -> Option<UnionIdConflict> {
-        let (Plan::Conflict { other, .. }, Some(unionid)) = (plan, &identity.unionid) else { return None };
-        if user.unionid.as_ref() == Some(unionid) {
-            return None; // Somebody else linked it meanwhile.
-        }
-        let (now, deadline) = (self.clock.timestamp(), deadline.at_most(RECORD_WITHIN));
-        let recorded = self.users.record_conflict(&user.id, other.as_ref(), unionid, now, deadline);
-        Some(UnionIdConflict { other: other.clone(), unrecorded: recorded.await.err() })
     }
 
     fn record_code(&self, new: &NewLogin<'_>, user: &UserId, is_new: bool, now: Timestamp) -> Write {

@@ -1,19 +1,24 @@
-//! The table: users, sessions, login codes, tokens.
+//! The table: users, sessions, login codes, tokens, cards.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
 //! decides uniqueness: uniqueness is the key of a row, written with a condition.
 
 mod call;
+mod cards;
 mod dynamodb;
+mod identities;
 mod item;
+mod links;
 mod logins;
 mod sessions;
 mod table;
 pub mod tokens;
 mod users;
 
-pub use logins::{Login, Logins, NewLogin, Recalled, UnionIdConflict};
+pub use cards::{Card, Cards, Codes};
+pub use links::UnionIdConflict;
+pub use logins::{Login, Logins, NewLogin, Recalled};
 pub use sessions::{Session, SessionHash, SessionToken, Sessions};
 pub use table::Table;
 pub use tokens::TokenRows;

@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::random;
 use crate::seal::Sealer;
 use crate::secret::Secret;
-use crate::wechat::{AppId, Identity, OpenId, SessionKey};
+use crate::wechat::{AppId, Identity, MiniProgramId, OpenId, SessionKey};
 
 const APP_ID: &str = "appId";
 const OPEN_ID: &str = "openId";
@@ -82,6 +82,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The mini program of this session. `None` if it is of another kind of app: only a mini program's logins have a
+    /// session_key.
+    pub fn mini_program(&self) -> Option<MiniProgramId> {
+        self.sealed_session_key.as_ref().map(|_| MiniProgramId::new(self.app_id.clone()))
+    }
+
     /// The session_key of the login that made this session. `None` if there was none, or if the key that sealed it is
     /// gone.
     pub fn session_key(&self, sealer: &Sealer) -> Option<SessionKey> {
@@ -107,18 +113,22 @@ pub(super) fn create(
     hash: &SessionHash,
     user: &UserId,
     identity: &Identity,
-    session_key: &SessionKey,
+    session_key: Option<&SessionKey>,
     expires_at: Timestamp,
     sealer: &Sealer,
 ) -> [Write; 2] {
     let key = hash.key();
-    let sealed = sealer.seal(session_key.expose().as_bytes(), &key.context(SESSION_KEY));
+    let seal = |session_key: &SessionKey| sealer.seal(session_key.expose().as_bytes(), &key.context(SESSION_KEY));
+    let sealed = session_key.map(seal);
     let row = Item::new(key)
         .with_str(attr::USER_ID, user.as_str())
         .with_str(APP_ID, identity.app_id.as_str())
         .with_str(OPEN_ID, identity.openid.expose())
-        .with_bytes(SESSION_KEY, sealed)
         .expiring(expires_at);
+    let row = match sealed {
+        Some(sealed) => row.with_bytes(SESSION_KEY, sealed),
+        None => row,
+    };
     [Write::Put(row), Write::Put(Item::new(hash.listed_key(user)).expiring(expires_at))]
 }
 

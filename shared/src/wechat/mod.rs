@@ -1,10 +1,12 @@
 //! WeChat's server API: its names, its answers, its errors.
 
+mod card;
 mod client;
 mod credential;
 pub mod errcode;
 mod hosts;
 mod login;
+pub mod open_data;
 mod phone;
 
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use crate::json::Object;
 use crate::net::HttpError;
 use crate::secret::Secret;
 
+pub use card::card_signature;
 pub use client::WechatClient;
 pub use credential::{Issued, TokenHash, TokenKind, TokenValue};
 pub use hosts::Hosts;

@@ -4,8 +4,11 @@
 
 mod answer;
 mod calls;
+mod codes;
 mod control;
 mod faults;
+mod people;
+mod quota;
 mod sns;
 mod state;
 

@@ -36,7 +36,7 @@ fn code2session(shared: &Shared, query: &Code2SessionQuery) -> Result<Answer, An
     if app.app_secret.expose() != secret {
         return Err(Answer::refusal(40125, "invalid appsecret"));
     }
-    let user = state.take_code(&code, &app_id)?;
+    let user = state.take_login_code(&code, &app_id)?;
     let busy = |_| Answer::refusal(-1, "system error");
     let (openid, session_key) = state.log_in(&user, &app_id).map_err(busy)?;
     let mut body = json!({ "session_key": session_key, "openid": openid });

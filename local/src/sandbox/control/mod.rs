@@ -1,0 +1,34 @@
+//! The controls under `/sandbox/`.
+
+mod people;
+mod wechat;
+
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::state::{Nobody, Shared};
+
+type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
+        .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
+        .route("/quotas", put(wechat::set_quota))
+        .route("/state", get(wechat::all))
+        .route("/users", post(people::add_user))
+        .route("/users/{user}", put(people::change_user))
+        .route("/users/{user}/session-key", post(people::rotate_session_key))
+        .route("/whitelist", put(wechat::set_whitelist))
+        .route("/wx.login", post(people::wx_login))
+}
+
+fn bad_request(message: &str) -> (StatusCode, Json<Value>) {
+    (StatusCode::BAD_REQUEST, Json(json!({ "message": message })))
+}
+
+fn not_found(nobody: &Nobody) -> (StatusCode, Json<Value>) {
+    (StatusCode::NOT_FOUND, Json(json!({ "message": nobody.to_string() })))
+}

@@ -1,0 +1,80 @@
+//! What people do with their phones.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Reply, not_found};
+use crate::sandbox::people;
+use crate::sandbox::state::{Nobody, Shared};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    /// `true` for one that nobody else has.
+    unionid: Option<UnionIdWish>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum UnionIdWish {
+    Any(bool),
+    This(String),
+}
+
+impl UnionIdWish {
+    fn grant(self) -> Option<String> {
+        match self {
+            Self::Any(wanted) => wanted.then(people::unionid),
+            Self::This(unionid) => Some(unionid),
+        }
+    }
+}
+
+pub(super) async fn add_user(State(shared): State<Shared>, Json(new): Json<NewUser>) -> Reply {
+    let mut state = shared.lock();
+    let name = state.add_user(new.unionid.and_then(UnionIdWish::grant));
+    Ok(Json(json!({ "user": name, "unionid": state.users.get(&name).map(|user| &user.unionid) })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChange {
+    unionid: Option<UnionIdWish>,
+    blocked: Option<bool>,
+}
+
+pub(super) async fn change_user(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(change): Json<UserChange>,
+) -> Reply {
+    let mut state = shared.lock();
+    let user = state.users.get_mut(&name).ok_or_else(|| not_found(&Nobody))?;
+    if let Some(wish) = change.unionid {
+        user.unionid = wish.grant();
+    }
+    user.blocked = change.blocked.unwrap_or(user.blocked);
+    Ok(Json(json!({ "user": name, "unionid": user.unionid, "blocked": user.blocked })))
+}
+
+pub(super) async fn rotate_session_key(State(shared): State<Shared>, Path(name): Path<String>) -> Reply {
+    let mut state = shared.lock();
+    state.users.get_mut(&name).ok_or_else(|| not_found(&Nobody))?.rotate_session_keys();
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct LoginWish {
+    user: String,
+    app_id: Option<String>,
+}
+
+pub(super) async fn wx_login(State(shared): State<Shared>, Json(wish): Json<LoginWish>) -> Reply {
+    let mut state = shared.lock();
+    let app_id = wish.app_id.or_else(|| state.default_app()).unwrap_or_default();
+    let code = state.issue_login_code(&wish.user, &app_id).map_err(|err| not_found(&err))?;
+    Ok(Json(json!({ "errMsg": "login:ok", "code": code })))
+}

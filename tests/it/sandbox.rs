@@ -71,13 +71,15 @@ async fn controls_that_would_do_nothing_are_refused() {
     assert_eq!(control("/quotas", json!({ "path": "/sns/typo" })).await, 400);
     assert_eq!(control("/wx.login", json!({ "user": "nobody" })).await, 404);
     assert_eq!(control("/users/nobody/session-key", json!({})).await, 404);
+    assert_eq!(control("/tokens/revoke", json!({ "appId": "wxnobody" })).await, 404);
+    assert_eq!(control("/tokens/revoke", json!({ "kind": "other" })).await, 422);
 }
 
 #[tokio::test]
 async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() {
     let world = World::start().await;
     let person = world.person(Value::Null).await;
-    let apps: Value = serde_json::from_str(world.machine.env().get("WECHAT_APPS").unwrap()).unwrap();
+    let apps = world.apps();
     let key = async || {
         let code = world.code(&person).await;
         let (id, secret) = (apps[0]["appId"].as_str().unwrap(), apps[0]["appSecret"].as_str().unwrap());

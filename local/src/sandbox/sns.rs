@@ -3,8 +3,9 @@
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::json;
+use shared::wechat::AppKind;
 
-use super::answer::Answer;
+use super::answer::{Answer, given};
 use super::state::Shared;
 
 #[derive(Deserialize)]
@@ -21,24 +22,17 @@ pub(super) async fn jscode2session(State(shared): State<Shared>, Query(query): Q
 }
 
 fn code2session(shared: &Shared, query: &Code2SessionQuery) -> Result<Answer, Answer> {
-    let given = |value: &Option<String>, errcode, text| match value.as_deref() {
-        None | Some("") => Err(Answer::refusal(errcode, text)),
-        Some(value) => Ok(value.to_owned()),
-    };
-    let app_id = given(&query.appid, 41002, "appid missing")?;
-    let secret = given(&query.secret, 41004, "appsecret missing")?;
-    let code = given(&query.js_code, 41008, "missing code")?;
+    let app_id = given(query.appid.as_deref(), 41002, "appid missing")?;
+    let secret = given(query.secret.as_deref(), 41004, "appsecret missing")?;
+    let code = given(query.js_code.as_deref(), 41008, "missing code")?;
     if query.grant_type.as_deref() != Some("authorization_code") {
         return Err(Answer::refusal(40002, "invalid grant_type"));
     }
     let mut state = shared.lock();
-    let app = state.mini_program(&app_id).ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
-    if app.app_secret.expose() != secret {
-        return Err(Answer::refusal(40125, "invalid appsecret"));
-    }
-    let user = state.take_login_code(&code, &app_id)?;
+    state.authenticate(app_id, secret, &[AppKind::MiniProgram])?;
+    let user = state.take_login_code(code, app_id)?;
     let busy = |_| Answer::refusal(-1, "system error");
-    let (openid, session_key) = state.log_in(&user, &app_id).map_err(busy)?;
+    let (openid, session_key) = state.log_in(&user, app_id).map_err(busy)?;
     let mut body = json!({ "session_key": session_key, "openid": openid });
     if let Some(unionid) = state.users.get(&user).and_then(|user| user.unionid.clone()) {
         body["unionid"] = unionid.into();

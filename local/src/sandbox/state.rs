@@ -1,4 +1,4 @@
-//! What WeChat knows: apps, users, codes; and what happened.
+//! What WeChat knows: apps, users, codes, tokens; and what happened.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared::clock::{Clock, Timestamp};
-use shared::wechat::{App, AppKind, Apps};
+use shared::wechat::{AppKind, Apps};
 
+use super::WITH_ACCESS_TOKEN;
 use super::answer::Answer;
 use super::calls::Calls;
 use super::codes::{BadCode, Codes, Grant};
 use super::faults::Faults;
 use super::people::User;
 use super::quota::Quota;
+use super::tokens::Tokens;
 use crate::demo_user::DEMO_CODE;
 
 /// A code of `wx.login` is good for five minutes, once.
@@ -48,6 +50,9 @@ pub(crate) struct State {
     /// Addresses that may call, by app; an app without an entry may be called for by all.
     pub(crate) whitelists: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) quotas: BTreeMap<String, Quota>,
+    pub(crate) tokens: Tokens,
+    /// How far the sandbox is ahead of its clock.
+    ahead: Duration,
 }
 
 /// The user whose codes are never used up.
@@ -73,6 +78,8 @@ impl State {
             faults: Faults::default(),
             whitelists: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            tokens: Tokens::default(),
+            ahead: Duration::ZERO,
         };
         let app_id = state.default_app();
         state.users.insert(DEMO.to_owned(), User::demo(app_id.as_deref()));
@@ -82,13 +89,39 @@ impl State {
         state
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.timestamp()
+    /// The time at WeChat.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.timestamp() + self.ahead
     }
 
-    /// A mini program of these apps. Others have neither `wx.login` nor session keys.
-    pub(crate) fn mini_program(&self, app_id: &str) -> Option<&App> {
-        self.apps.find(app_id).filter(|app| app.kind == AppKind::MiniProgram)
+    /// Lets time pass at WeChat, and nowhere else. Tells how far it is ahead now.
+    pub(crate) fn advance(&mut self, duration: Duration) -> Duration {
+        self.ahead = self.ahead.saturating_add(duration);
+        self.ahead
+    }
+
+    /// Checks an appid and its secret, for a call that is for some kinds of apps.
+    pub(crate) fn authenticate(&self, app_id: &str, secret: &str, kinds: &[AppKind]) -> Result<(), Answer> {
+        let app = self.apps.find(app_id).filter(|app| kinds.contains(&app.kind));
+        let app = app.ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
+        let right = app.app_secret.expose() == secret;
+        right.then_some(()).ok_or_else(|| Answer::refusal(40125, "invalid appsecret"))
+    }
+
+    /// The app of an access token, for a call that is for one kind of apps.
+    pub(crate) fn authorize(&self, access_token: Option<&str>, kind: AppKind) -> Result<String, Answer> {
+        let app_id = self.tokens.owner(access_token, self.now())?;
+        let app = self.apps.find(app_id).filter(|app| app.kind == kind);
+        app.map(|_| app_id.to_owned()).ok_or_else(|| Answer::refusal(48001, "api unauthorized"))
+    }
+
+    pub(crate) fn kind_of(&self, app_id: &str) -> Option<AppKind> {
+        self.apps.find(app_id).map(|app| app.kind)
+    }
+
+    /// The app that a control names, or the default one.
+    pub(crate) fn app_or_default(&self, app_id: Option<String>) -> String {
+        app_id.or_else(|| self.default_app()).unwrap_or_default()
     }
 
     pub(crate) fn default_app(&self) -> Option<String> {
@@ -110,7 +143,7 @@ impl State {
 
     /// `wx.login`: a code for a user of an app.
     pub(crate) fn issue_login_code(&mut self, user: &str, app_id: &str) -> Result<String, Nobody> {
-        if self.mini_program(app_id).is_none() || !self.users.contains_key(user) {
+        if self.kind_of(app_id) != Some(AppKind::MiniProgram) || !self.users.contains_key(user) {
             return Err(Nobody);
         }
         let (app_id, user) = (app_id.to_owned(), user.to_owned());
@@ -136,7 +169,8 @@ impl State {
     /// The refusal of a call for its address or its number.
     pub(crate) fn admit(&mut self, path: &str, app_id: &str, ip: IpAddr) -> Option<Answer> {
         let ip = ip.to_canonical();
-        if self.whitelists.get(app_id).is_some_and(|allowed| !allowed.contains(&ip)) {
+        let allowed = self.whitelists.get(app_id).filter(|_| !WITH_ACCESS_TOKEN.contains(&path));
+        if allowed.is_some_and(|allowed| !allowed.contains(&ip)) {
             let mapped = match ip {
                 IpAddr::V4(ip) => ip.to_ipv6_mapped(),
                 IpAddr::V6(ip) => ip,

@@ -15,9 +15,12 @@ type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
+        .route("/clock", post(wechat::advance))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/quotas", put(wechat::set_quota))
         .route("/state", get(wechat::all))
+        .route("/tokens", get(wechat::tokens))
+        .route("/tokens/revoke", post(wechat::revoke))
         .route("/users", post(people::add_user))
         .route("/users/{user}", put(people::change_user))
         .route("/users/{user}/session-key", post(people::rotate_session_key))

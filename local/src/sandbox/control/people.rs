@@ -74,7 +74,7 @@ pub(super) struct LoginWish {
 
 pub(super) async fn wx_login(State(shared): State<Shared>, Json(wish): Json<LoginWish>) -> Reply {
     let mut state = shared.lock();
-    let app_id = wish.app_id.or_else(|| state.default_app()).unwrap_or_default();
+    let app_id = state.app_or_default(wish.app_id);
     let code = state.issue_login_code(&wish.user, &app_id).map_err(|err| not_found(&err))?;
     Ok(Json(json!({ "errMsg": "login:ok", "code": code })))
 }

@@ -1,17 +1,19 @@
-//! What WeChat allows, what goes wrong there, and what was asked of it.
+//! WeChat itself: what it allows, what goes wrong there, what was asked of it, and what time it is.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Reply, bad_request};
+use super::{Reply, bad_request, not_found};
 use crate::sandbox::PATHS;
 use crate::sandbox::faults::Fault;
 use crate::sandbox::quota::Quota;
-use crate::sandbox::state::Shared;
+use crate::sandbox::state::{Nobody, Shared};
+use crate::sandbox::tokens::Kind;
 
 #[derive(Deserialize)]
 pub(super) struct CallFilter {
@@ -89,4 +91,36 @@ pub(super) async fn all(State(shared): State<Shared>) -> Json<Value> {
         "quotas": quotas,
         "calls": state.calls.of_path(None).len(),
     }))
+}
+
+pub(super) async fn tokens(State(shared): State<Shared>) -> Json<Value> {
+    let state = shared.lock();
+    Json(json!(state.tokens.all(state.now())))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Revocation {
+    app_id: Option<String>,
+    #[serde(default)]
+    kind: Kind,
+}
+
+pub(super) async fn revoke(State(shared): State<Shared>, Json(wish): Json<Revocation>) -> Reply {
+    let mut state = shared.lock();
+    let app_id = state.app_or_default(wish.app_id);
+    state.kind_of(&app_id).ok_or_else(|| not_found(&Nobody))?;
+    let now = state.now();
+    Ok(Json(json!({ "revoked": state.tokens.revoke(&app_id, wish.kind, now) })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Advance {
+    advance_secs: u64,
+}
+
+pub(super) async fn advance(State(shared): State<Shared>, Json(wish): Json<Advance>) -> Json<Value> {
+    let ahead = shared.lock().advance(Duration::from_secs(wish.advance_secs));
+    Json(json!({ "offsetSecs": ahead.as_secs() }))
 }

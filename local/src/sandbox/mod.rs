@@ -7,6 +7,7 @@ mod calls;
 mod cgi_bin;
 mod codes;
 mod control;
+mod encrypted;
 mod faults;
 mod gate;
 mod people;
@@ -14,6 +15,7 @@ mod quota;
 mod sns;
 mod state;
 mod tokens;
+mod wxa;
 
 use axum::Router;
 use axum::middleware;
@@ -28,14 +30,15 @@ pub(crate) use self::state::DemoUser;
 
 const CODE2SESSION: &str = "/sns/jscode2session";
 const GET_TICKET: &str = "/cgi-bin/ticket/getticket";
+const GET_USER_PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const TOKEN: &str = "/cgi-bin/token";
 
 /// The paths of WeChat's API that the sandbox has.
-const PATHS: [&str; 4] = [CODE2SESSION, GET_TICKET, STABLE_TOKEN, TOKEN];
+const PATHS: [&str; 5] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, STABLE_TOKEN, TOKEN];
 
 /// Those that take an access token. The others take an app's secret, for which WeChat looks at the caller's address.
-const WITH_ACCESS_TOKEN: [&str; 1] = [GET_TICKET];
+const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
 
 /// A sandbox with the apps of the functions.
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ impl Sandbox {
         let wechat = Router::new()
             .route(CODE2SESSION, only_get(get(sns::jscode2session)))
             .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
+            .route(GET_USER_PHONE_NUMBER, only_post(post(wxa::getuserphonenumber)))
             .route(STABLE_TOKEN, only_post(post(cgi_bin::stable_token)))
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use shared::clock::{Clock, Timestamp};
 use shared::wechat::{AppKind, Apps};
 
@@ -13,12 +14,12 @@ use super::answer::Answer;
 use super::calls::Calls;
 use super::codes::{BadCode, Codes, Grant};
 use super::faults::Faults;
-use super::people::User;
+use super::people::{Phone, User};
 use super::quota::Quota;
 use super::tokens::Tokens;
-use crate::demo_user::DEMO_CODE;
+use crate::demo_user::{DEMO_CODE, DEMO_PHONE_CODE};
 
-/// A code of `wx.login` is good for five minutes, once.
+/// A code of `wx.login`, or for a phone number, is good for five minutes, once.
 const CODE_TTL: Duration = Duration::from_secs(300);
 
 /// The name of the demo user.
@@ -45,6 +46,7 @@ pub(crate) struct State {
     clock: Clock,
     pub(crate) users: BTreeMap<String, User>,
     login_codes: Codes,
+    phone_codes: Codes,
     pub(crate) calls: Calls,
     pub(crate) faults: Faults,
     /// Addresses that may call, by app; an app without an entry may be called for by all.
@@ -74,6 +76,7 @@ impl State {
             clock,
             users: BTreeMap::new(),
             login_codes: Codes::default(),
+            phone_codes: Codes::default(),
             calls: Calls::default(),
             faults: Faults::default(),
             whitelists: BTreeMap::new(),
@@ -84,7 +87,9 @@ impl State {
         let app_id = state.default_app();
         state.users.insert(DEMO.to_owned(), User::demo(app_id.as_deref()));
         if let Some(app_id) = app_id {
-            state.login_codes.keep(DEMO_CODE, Grant { app_id, user: DEMO.to_owned() });
+            let grant = Grant { app_id, user: DEMO.to_owned() };
+            state.login_codes.keep(DEMO_CODE, grant.clone());
+            state.phone_codes.keep(DEMO_PHONE_CODE, grant);
         }
         state
     }
@@ -92,6 +97,11 @@ impl State {
     /// The time at WeChat.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.timestamp() + self.ahead
+    }
+
+    /// What WeChat adds to data, so that a server can see whose it is and of when.
+    pub(crate) fn watermark(&self, app_id: &str) -> Value {
+        json!({ "timestamp": self.now().as_secs(), "appid": app_id })
     }
 
     /// Lets time pass at WeChat, and nowhere else. Tells how far it is ahead now.
@@ -136,8 +146,9 @@ impl State {
 
     /// A new person; the name is the next free one.
     pub(crate) fn add_user(&mut self, unionid: Option<String>) -> String {
-        let name = format!("user{}", self.users.len());
-        self.users.insert(name.clone(), User::new(unionid));
+        let number = self.users.len();
+        let name = format!("user{number}");
+        self.users.insert(name.clone(), User::new(format!("User {number}"), unionid));
         name
     }
 
@@ -158,6 +169,24 @@ impl State {
         })?;
         let blocked = self.users.get(&grant.user).is_some_and(|user| user.blocked);
         if blocked { Err(Answer::refusal(40226, "code blocked")) } else { Ok(grant.user) }
+    }
+
+    /// A code for a user's phone number.
+    pub(crate) fn issue_phone_code(&mut self, user: &str, app_id: &str) -> String {
+        let (app_id, user) = (app_id.to_owned(), user.to_owned());
+        self.phone_codes.issue(Grant { app_id, user }, self.now(), CODE_TTL)
+    }
+
+    /// Takes a code for the phone number that it stands for. A refusal uses nothing up.
+    pub(crate) fn take_phone_code(&mut self, code: &str, app_id: &str, openid: Option<&str>) -> Result<Phone, BadCode> {
+        let now = self.now();
+        let grant = self.phone_codes.find(code, app_id, now)?;
+        let user = self.users.get(&grant.user).ok_or(BadCode::Invalid)?;
+        if openid.is_some_and(|openid| user.openid(app_id) != Some(openid)) {
+            return Err(BadCode::Invalid);
+        }
+        self.phone_codes.take(code, app_id, now)?;
+        Ok(user.phone.clone())
     }
 
     /// The openid and the live session_key of a user.

@@ -1,14 +1,17 @@
 //! The controls under `/sandbox/`.
 
+mod open_data;
 mod people;
 mod wechat;
+
+use std::fmt::Display;
 
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::state::{Nobody, Shared};
+use super::state::Shared;
 
 type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
@@ -17,6 +20,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
         .route("/clock", post(wechat::advance))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
+        .route("/getPhoneNumber", post(open_data::get_phone_number))
+        .route("/getUserProfile", post(open_data::get_user_profile))
         .route("/quotas", put(wechat::set_quota))
         .route("/state", get(wechat::all))
         .route("/tokens", get(wechat::tokens))
@@ -32,6 +37,6 @@ fn bad_request(message: &str) -> (StatusCode, Json<Value>) {
     (StatusCode::BAD_REQUEST, Json(json!({ "message": message })))
 }
 
-fn not_found(nobody: &Nobody) -> (StatusCode, Json<Value>) {
-    (StatusCode::NOT_FOUND, Json(json!({ "message": nobody.to_string() })))
+fn not_found(err: &dyn Display) -> (StatusCode, Json<Value>) {
+    (StatusCode::NOT_FOUND, Json(json!({ "message": err.to_string() })))
 }

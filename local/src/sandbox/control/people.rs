@@ -1,12 +1,12 @@
-//! What people do with their phones.
+//! People, and their logins.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Reply, not_found};
-use crate::sandbox::people;
+use super::{Reply, bad_request, not_found};
+use crate::sandbox::people::{self, Phone};
 use crate::sandbox::state::{Nobody, Shared};
 
 #[derive(Deserialize)]
@@ -39,10 +39,30 @@ pub(super) async fn add_user(State(shared): State<Shared>, Json(new): Json<NewUs
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct UserChange {
     unionid: Option<UnionIdWish>,
     blocked: Option<bool>,
+    /// Of the mainland, if nothing else is said.
+    phone_number: Option<String>,
+    pure_phone_number: Option<String>,
+    country_code: Option<String>,
+    nick_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+impl UserChange {
+    fn phone(&self) -> Result<Option<Phone>, &'static str> {
+        let others = (self.pure_phone_number.clone(), self.country_code.clone());
+        match (self.phone_number.clone(), others) {
+            (None, (None, None)) => Ok(None),
+            (Some(number), (None, None)) => Ok(Some(Phone::mainland(number))),
+            (Some(phone_number), (Some(pure_phone_number), Some(country_code))) => {
+                Ok(Some(Phone { phone_number, pure_phone_number, country_code }))
+            }
+            _ => Err("a phone number of another country has phoneNumber, purePhoneNumber and countryCode"),
+        }
+    }
 }
 
 pub(super) async fn change_user(
@@ -52,16 +72,24 @@ pub(super) async fn change_user(
 ) -> Reply {
     let mut state = shared.lock();
     let user = state.users.get_mut(&name).ok_or_else(|| not_found(&Nobody))?;
+    if let Some(phone) = change.phone().map_err(bad_request)? {
+        user.phone = phone;
+    }
     if let Some(wish) = change.unionid {
         user.unionid = wish.grant();
     }
     user.blocked = change.blocked.unwrap_or(user.blocked);
-    Ok(Json(json!({ "user": name, "unionid": user.unionid, "blocked": user.blocked })))
+    user.nick_name = change.nick_name.unwrap_or_else(|| user.nick_name.clone());
+    user.avatar_url = change.avatar_url.unwrap_or_else(|| user.avatar_url.clone());
+    let mut body = json!(user);
+    body["user"] = name.into();
+    Ok(Json(body))
 }
 
 pub(super) async fn rotate_session_key(State(shared): State<Shared>, Path(name): Path<String>) -> Reply {
     let mut state = shared.lock();
-    state.users.get_mut(&name).ok_or_else(|| not_found(&Nobody))?.rotate_session_keys();
+    let now = state.now();
+    state.users.get_mut(&name).ok_or_else(|| not_found(&Nobody))?.rotate_session_keys(now);
     Ok(Json(json!({})))
 }
 

@@ -10,6 +10,7 @@ mod control;
 mod encrypted;
 mod faults;
 mod gate;
+mod grants;
 mod people;
 mod quota;
 mod sns;

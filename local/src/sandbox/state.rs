@@ -12,15 +12,12 @@ use shared::wechat::{AppKind, Apps};
 use super::WITH_ACCESS_TOKEN;
 use super::answer::Answer;
 use super::calls::Calls;
-use super::codes::{BadCode, Codes, Grant};
+use super::codes::{Codes, Grant};
 use super::faults::Faults;
-use super::people::{Phone, User};
+use super::people::User;
 use super::quota::Quota;
 use super::tokens::Tokens;
 use crate::demo_user::{DEMO_CODE, DEMO_PHONE_CODE};
-
-/// A code of `wx.login`, or for a phone number, is good for five minutes, once.
-const CODE_TTL: Duration = Duration::from_secs(300);
 
 /// The name of the demo user.
 const DEMO: &str = "demo";
@@ -45,8 +42,8 @@ pub(crate) struct State {
     apps: Apps,
     clock: Clock,
     pub(crate) users: BTreeMap<String, User>,
-    login_codes: Codes,
-    phone_codes: Codes,
+    pub(super) login_codes: Codes,
+    pub(super) phone_codes: Codes,
     pub(crate) calls: Calls,
     pub(crate) faults: Faults,
     /// Addresses that may call, by app; an app without an entry may be called for by all.
@@ -150,43 +147,6 @@ impl State {
         let name = format!("user{number}");
         self.users.insert(name.clone(), User::new(format!("User {number}"), unionid));
         name
-    }
-
-    /// `wx.login`: a code for a user of an app.
-    pub(crate) fn issue_login_code(&mut self, user: &str, app_id: &str) -> Result<String, Nobody> {
-        if self.kind_of(app_id) != Some(AppKind::MiniProgram) || !self.users.contains_key(user) {
-            return Err(Nobody);
-        }
-        let (app_id, user) = (app_id.to_owned(), user.to_owned());
-        Ok(self.login_codes.issue(Grant { app_id, user }, self.now(), CODE_TTL))
-    }
-
-    /// Takes a code for the user that it belongs to, as `code2Session` does.
-    pub(crate) fn take_login_code(&mut self, code: &str, app_id: &str) -> Result<String, Answer> {
-        let grant = self.login_codes.take(code, app_id, self.now()).map_err(|bad| match bad {
-            BadCode::Foreign | BadCode::Invalid => Answer::refusal(40029, "invalid code"),
-            BadCode::Used => Answer::refusal(40163, "code been used"),
-        })?;
-        let blocked = self.users.get(&grant.user).is_some_and(|user| user.blocked);
-        if blocked { Err(Answer::refusal(40226, "code blocked")) } else { Ok(grant.user) }
-    }
-
-    /// A code for a user's phone number.
-    pub(crate) fn issue_phone_code(&mut self, user: &str, app_id: &str) -> String {
-        let (app_id, user) = (app_id.to_owned(), user.to_owned());
-        self.phone_codes.issue(Grant { app_id, user }, self.now(), CODE_TTL)
-    }
-
-    /// Takes a code for the phone number that it stands for. A refusal uses nothing up.
-    pub(crate) fn take_phone_code(&mut self, code: &str, app_id: &str, openid: Option<&str>) -> Result<Phone, BadCode> {
-        let now = self.now();
-        let grant = self.phone_codes.find(code, app_id, now)?;
-        let user = self.users.get(&grant.user).ok_or(BadCode::Invalid)?;
-        if openid.is_some_and(|openid| user.openid(app_id) != Some(openid)) {
-            return Err(BadCode::Invalid);
-        }
-        self.phone_codes.take(code, app_id, now)?;
-        Ok(user.phone.clone())
     }
 
     /// The openid and the live session_key of a user.

@@ -13,6 +13,7 @@ mod login;
 mod machine;
 mod process;
 mod sandbox;
+mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_tokens;
 mod secrecy;

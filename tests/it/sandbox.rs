@@ -71,6 +71,11 @@ async fn controls_that_would_do_nothing_are_refused() {
     assert_eq!(control("/quotas", json!({ "path": "/sns/typo" })).await, 400);
     assert_eq!(control("/wx.login", json!({ "user": "nobody" })).await, 404);
     assert_eq!(control("/users/nobody/session-key", json!({})).await, 404);
+    let authorize = async |app_id: &str, snapshot: bool| {
+        control("/oauth2/authorize", json!({ "user": "demo", "appId": app_id, "snapshot": snapshot })).await
+    };
+    assert_eq!(authorize("wx0123456789abcdef", false).await, 404);
+    assert_eq!(authorize("wx2123456789abcdef", true).await, 400);
     assert_eq!(control("/users/demo", json!({ "countryCode": "852" })).await, 400);
     for path in ["/getPhoneNumber", "/getUserProfile"] {
         assert_eq!(control(path, json!({ "user": "nobody" })).await, 404);

@@ -29,6 +29,8 @@ enum CodeState {
 pub(crate) struct Grant {
     pub(crate) app_id: String,
     pub(crate) user: String,
+    /// Whether the user only looks at a snapshot of a page, and is somebody else to it.
+    pub(crate) snapshot: bool,
 }
 
 /// Why a code is good for nothing.
@@ -40,6 +42,12 @@ pub(crate) enum BadCode {
     Invalid,
     /// It was good once.
     Used,
+}
+
+impl Grant {
+    pub(crate) fn new(app_id: &str, user: &str) -> Self {
+        Self { app_id: app_id.to_owned(), user: user.to_owned(), snapshot: false }
+    }
 }
 
 impl Codes {

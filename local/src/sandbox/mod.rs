@@ -32,11 +32,12 @@ pub(crate) use self::state::DemoUser;
 const CODE2SESSION: &str = "/sns/jscode2session";
 const GET_TICKET: &str = "/cgi-bin/ticket/getticket";
 const GET_USER_PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
+const OAUTH2_ACCESS_TOKEN: &str = "/sns/oauth2/access_token";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const TOKEN: &str = "/cgi-bin/token";
 
 /// The paths of WeChat's API that the sandbox has.
-const PATHS: [&str; 5] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, STABLE_TOKEN, TOKEN];
+const PATHS: [&str; 6] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, OAUTH2_ACCESS_TOKEN, STABLE_TOKEN, TOKEN];
 
 /// Those that take an access token. The others take an app's secret, for which WeChat looks at the caller's address.
 const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
@@ -60,6 +61,7 @@ impl Sandbox {
             .route(CODE2SESSION, only_get(get(sns::jscode2session)))
             .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
             .route(GET_USER_PHONE_NUMBER, only_post(post(wxa::getuserphonenumber)))
+            .route(OAUTH2_ACCESS_TOKEN, only_get(get(sns::oauth2_access_token)))
             .route(STABLE_TOKEN, only_post(post(cgi_bin::stable_token)))
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));

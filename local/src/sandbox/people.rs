@@ -87,6 +87,11 @@ impl User {
         self.openids.get(app_id).map(String::as_str)
     }
 
+    /// The id within an app, from now on.
+    pub(crate) fn enter(&mut self, app_id: &str) -> String {
+        self.openids.entry(app_id.to_owned()).or_insert_with(openid).clone()
+    }
+
     /// The live key within an app, which there is from the first login on.
     pub(crate) fn session_key(&self, app_id: &str) -> Option<&str> {
         self.session_keys.get(app_id).map(|(key, _)| key.as_str())
@@ -94,7 +99,7 @@ impl User {
 
     /// The openid and the live session_key; a login after a while makes a new key.
     pub(crate) fn log_in(&mut self, app_id: &str, now: Timestamp) -> (String, String) {
-        let openid = self.openids.entry(app_id.to_owned()).or_insert_with(openid).clone();
+        let openid = self.enter(app_id);
         let (key, since) = self.session_keys.entry(app_id.to_owned()).or_insert_with(|| (session_key(), now));
         if now.secs_since(*since) > SESSION_KEY_KEPT.as_secs() {
             (*key, *since) = (session_key(), now);
@@ -149,7 +154,7 @@ impl Profile<'_> {
 }
 
 /// 28 characters, as WeChat's are.
-fn openid() -> String {
+pub(crate) fn openid() -> String {
     format!("o{}", random::base64url::<21>().get(..27).unwrap_or_default())
 }
 

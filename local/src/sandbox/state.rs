@@ -44,6 +44,7 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<String, User>,
     pub(super) login_codes: Codes,
     pub(super) phone_codes: Codes,
+    pub(super) oauth_codes: Codes,
     pub(crate) calls: Calls,
     pub(crate) faults: Faults,
     /// Addresses that may call, by app; an app without an entry may be called for by all.
@@ -74,6 +75,7 @@ impl State {
             users: BTreeMap::new(),
             login_codes: Codes::default(),
             phone_codes: Codes::default(),
+            oauth_codes: Codes::default(),
             calls: Calls::default(),
             faults: Faults::default(),
             whitelists: BTreeMap::new(),
@@ -84,7 +86,7 @@ impl State {
         let app_id = state.default_app();
         state.users.insert(DEMO.to_owned(), User::demo(app_id.as_deref()));
         if let Some(app_id) = app_id {
-            let grant = Grant { app_id, user: DEMO.to_owned() };
+            let grant = Grant::new(&app_id, DEMO);
             state.login_codes.keep(DEMO_CODE, grant.clone());
             state.phone_codes.keep(DEMO_PHONE_CODE, grant);
         }

@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/getPhoneNumber", post(open_data::get_phone_number))
         .route("/getUserProfile", post(open_data::get_user_profile))
+        .route("/oauth2/authorize", post(people::authorize))
         .route("/quotas", put(wechat::set_quota))
         .route("/state", get(wechat::all))
         .route("/tokens", get(wechat::tokens))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::json;
+use shared::wechat::AppKind;
 
 use super::{Reply, bad_request, not_found};
 use crate::sandbox::people::{self, Phone};
@@ -105,4 +106,22 @@ pub(super) async fn wx_login(State(shared): State<Shared>, Json(wish): Json<Logi
     let app_id = state.app_or_default(wish.app_id);
     let code = state.issue_login_code(&wish.user, &app_id).map_err(|err| not_found(&err))?;
     Ok(Json(json!({ "errMsg": "login:ok", "code": code })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct OAuthWish {
+    user: String,
+    app_id: String,
+    #[serde(default)]
+    snapshot: bool,
+}
+
+pub(super) async fn authorize(State(shared): State<Shared>, Json(wish): Json<OAuthWish>) -> Reply {
+    let mut state = shared.lock();
+    if wish.snapshot && state.kind_of(&wish.app_id) == Some(AppKind::MobileApp) {
+        return Err(bad_request("only pages of official accounts have snapshots"));
+    }
+    let code = state.issue_oauth_code(&wish.user, &wish.app_id, wish.snapshot).map_err(|err| not_found(&err))?;
+    Ok(Json(json!({ "code": code })))
 }

@@ -14,11 +14,21 @@ use crate::sandbox::DemoUser;
 /// A code that is never used up.
 pub const DEMO_CODE: &str = "demo-code";
 
+/// A code for the demo user's phone number, which is never used up either.
+pub const DEMO_PHONE_CODE: &str = "demo-phone-code";
+
+/// The session_key of the demo user, until the sandbox's control replaces it.
+pub const DEMO_SESSION_KEY: &str = "ZGVtby1zZXNzaW9uLWtleQ==";
+
 /// The token of the demo session.
 pub const DEMO_TOKEN: &str = "demo-token-which-only-a-local-machine-takes";
 
 /// The openid of the demo user, the same at every start, so that a table that is kept has one demo user.
 pub(crate) const DEMO_OPENID: &str = "oDemoUserOfTheLocalMachine_0";
+
+pub(crate) const DEMO_PHONE_NUMBER: &str = "13800138000";
+pub(crate) const DEMO_NICK_NAME: &str = "Demo";
+pub(crate) const DEMO_AVATAR_URL: &str = "https://thirdwx.qlogo.cn/mmopen/vi_32/demo/132";
 
 /// The sessions of the sample events: the demo user's, and one of somebody else for each event that ends sessions.
 const SESSIONS: [(&str, &str); 3] = [

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::random;
@@ -41,8 +42,10 @@ const VARIABLES: [&str; 21] = [
 /// They go to the functions only where those talk to something outside.
 const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// An appid in WeChat's form.
-const APP_ID: &str = "wx0123456789abcdef";
+/// An app of each kind, with appids in WeChat's form. The mini program is the first: the default, and the demo user's.
+const MINI_PROGRAM: &str = "wx0123456789abcdef";
+const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
+const MOBILE_APP: &str = "wx2123456789abcdef";
 
 /// Where the parts of the machine listen, for those that are embedded.
 #[derive(Debug)]
@@ -82,8 +85,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         ("EGRESS_IP", "127.0.0.1"),
     ]);
     if outside.get("WECHAT_APPS_SECRET_ARN").is_none() {
-        let apps = json!([{ "appId": APP_ID, "appSecret": keys.app_secret, "kind": "mini-program" }]);
-        env.set("WECHAT_APPS", apps.to_string());
+        env.set("WECHAT_APPS", keys.apps().to_string());
     }
     if outside.get("SEAL_KEY_SECRET_ARN").is_none() {
         env.set("SEAL_KEY", &keys.seal_key);
@@ -104,6 +106,22 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// The apps, each with a secret of its own.
+    fn apps(&self) -> Value {
+        json!([
+            { "appId": MINI_PROGRAM, "appSecret": self.app_secret, "kind": "mini-program" },
+            { "appId": OFFICIAL_ACCOUNT, "appSecret": self.secret_of(OFFICIAL_ACCOUNT), "kind": "official-account" },
+            { "appId": MOBILE_APP, "appSecret": self.secret_of(MOBILE_APP), "kind": "mobile-app" },
+        ])
+    }
+
+    /// Derived, so that the file with the keys has no line for each app.
+    fn secret_of(&self, app_id: &str) -> String {
+        let digest = digest(&SHA256, format!("{}:{app_id}", self.app_secret).as_bytes());
+        let half = digest.as_ref().first_chunk::<16>().copied().unwrap_or_default();
+        format!("{:032x}", u128::from_be_bytes(half))
+    }
+
     pub(crate) fn random() -> Self {
         let app_secret = format!("{:032x}", u128::from_be_bytes(random::bytes()));
         Self { app_secret, seal_key: random::base64url::<32>() }
@@ -165,6 +183,19 @@ mod tests {
     fn a_functions_logical_id_is_its_name_in_pascal_case() {
         assert_eq!(logical_id("login"), "LoginFunction");
         assert_eq!(logical_id("user-info"), "UserInfoFunction");
+    }
+
+    #[test]
+    fn there_is_an_app_of_each_kind_with_a_secret_of_its_own() {
+        let keys = Keys { app_secret: "secret".to_owned(), seal_key: String::new() };
+        let apps = keys.apps();
+        let field =
+            |name: &str| apps.as_array().unwrap().iter().map(|app| app[name].as_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!(field("kind"), ["mini-program", "official-account", "mobile-app"]);
+        assert_eq!(
+            field("appSecret"),
+            ["secret", "d00aef8f3c3b077182bb7ccb46f37eaf", "c367208301de8a282c6d9fc691aa3614"]
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn controls_that_would_do_nothing_are_refused() {
     let world = World::start().await;
     let control = async |path: &str, body: Value| {
         let url = format!("{}/sandbox{path}", world.machine.wechat_url());
-        let method = if path == "/quotas" { "PUT" } else { "POST" };
+        let method = if path == "/quotas" || path == "/users/demo" { "PUT" } else { "POST" };
         let headers = [("content-type", "application/json")];
         Client::default().send(method, &url, &headers, body.to_string().into_bytes()).await.status
     };
@@ -71,13 +71,26 @@ async fn controls_that_would_do_nothing_are_refused() {
     assert_eq!(control("/quotas", json!({ "path": "/sns/typo" })).await, 400);
     assert_eq!(control("/wx.login", json!({ "user": "nobody" })).await, 404);
     assert_eq!(control("/users/nobody/session-key", json!({})).await, 404);
+    let authorize = async |app_id: &str, snapshot: bool| {
+        control("/oauth2/authorize", json!({ "user": "demo", "appId": app_id, "snapshot": snapshot })).await
+    };
+    assert_eq!(authorize("wx0123456789abcdef", false).await, 404);
+    assert_eq!(authorize("wx2123456789abcdef", true).await, 400);
+    assert_eq!(control("/users/demo", json!({ "countryCode": "852" })).await, 400);
+    for path in ["/getPhoneNumber", "/getUserProfile"] {
+        assert_eq!(control(path, json!({ "user": "nobody" })).await, 404);
+        let never_logged_in = world.person(Value::Null).await;
+        assert_eq!(control(path, json!({ "user": never_logged_in })).await, 404);
+    }
+    assert_eq!(control("/tokens/revoke", json!({ "appId": "wxnobody" })).await, 404);
+    assert_eq!(control("/tokens/revoke", json!({ "kind": "other" })).await, 422);
 }
 
 #[tokio::test]
 async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() {
     let world = World::start().await;
     let person = world.person(Value::Null).await;
-    let apps: Value = serde_json::from_str(world.machine.env().get("WECHAT_APPS").unwrap()).unwrap();
+    let apps = world.apps();
     let key = async || {
         let code = world.code(&person).await;
         let (id, secret) = (apps[0]["appId"].as_str().unwrap(), apps[0]["appSecret"].as_str().unwrap());

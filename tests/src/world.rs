@@ -171,6 +171,18 @@ impl World {
     pub fn table(&self) -> SdkTable {
         SdkTable::from_env(self.machine.env()).unwrap()
     }
+
+    /// Calls WeChat's API as a server does; `null` is no body.
+    pub async fn wechat(&self, method: &str, path: &str, body: Value) -> Reply {
+        let url = format!("{}{path}", self.machine.wechat_url());
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.client.send(method, &url, &[("content-type", "application/json")], body).await
+    }
+
+    /// The apps of the functions, as `WECHAT_APPS` has them.
+    pub fn apps(&self) -> Value {
+        serde_json::from_str(self.machine.env().get("WECHAT_APPS").unwrap()).unwrap()
+    }
 }
 
 /// The reply of a function to an event, as the gateway would read it.

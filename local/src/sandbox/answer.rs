@@ -85,6 +85,11 @@ impl IntoResponse for Answer {
     }
 }
 
+/// A parameter that has to be there, and not empty.
+pub(crate) fn given<'a>(value: Option<&'a str>, errcode: i64, text: &str) -> Result<&'a str, Answer> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| Answer::refusal(errcode, text))
+}
+
 /// A trace id in WeChat's form: `652d44d0-1d0af18b-5b069232`.
 fn rid() -> String {
     let part = || format!("{:08x}", u32::from_be_bytes(random::bytes()));

@@ -4,31 +4,43 @@
 
 mod answer;
 mod calls;
+mod cgi_bin;
+mod codes;
 mod control;
+mod encrypted;
 mod faults;
+mod gate;
+mod grants;
+mod people;
+mod quota;
 mod sns;
 mod state;
-
-use std::net::SocketAddr;
+mod tokens;
+mod wxa;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::middleware;
+use axum::routing::{MethodRouter, get, post};
 use shared::clock::Clock;
 use shared::wechat::Apps;
 
 use self::answer::Answer;
-use self::calls::Call;
-use self::faults::Work;
 use self::state::Shared;
 
 pub(crate) use self::state::DemoUser;
 
-/// The paths of WeChat's API that the sandbox has.
 const CODE2SESSION: &str = "/sns/jscode2session";
-const PATHS: [&str; 1] = [CODE2SESSION];
+const GET_TICKET: &str = "/cgi-bin/ticket/getticket";
+const GET_USER_PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
+const OAUTH2_ACCESS_TOKEN: &str = "/sns/oauth2/access_token";
+const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
+const TOKEN: &str = "/cgi-bin/token";
+
+/// The paths of WeChat's API that the sandbox has.
+const PATHS: [&str; 6] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, OAUTH2_ACCESS_TOKEN, STABLE_TOKEN, TOKEN];
+
+/// Those that take an access token. The others take an app's secret, for which WeChat looks at the caller's address.
+const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
 
 /// A sandbox with the apps of the functions.
 #[derive(Clone, Debug)]
@@ -46,49 +58,21 @@ impl Sandbox {
 
     pub(crate) fn router(self) -> Router {
         let wechat = Router::new()
-            .route(
-                CODE2SESSION,
-                get(sns::jscode2session).fallback(async || Answer::refusal(43001, "require GET method")),
-            )
-            .layer(middleware::from_fn_with_state(self.0.clone(), answer));
+            .route(CODE2SESSION, only_get(get(sns::jscode2session)))
+            .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
+            .route(GET_USER_PHONE_NUMBER, only_post(post(wxa::getuserphonenumber)))
+            .route(OAUTH2_ACCESS_TOKEN, only_get(get(sns::oauth2_access_token)))
+            .route(STABLE_TOKEN, only_post(post(cgi_bin::stable_token)))
+            .route(TOKEN, only_get(get(cgi_bin::token)))
+            .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));
         Router::new().nest("/sandbox", control::routes()).merge(wechat).with_state(self.0)
     }
 }
 
-/// Around every call of WeChat's API: faults, quotas, the whitelist, and the log of calls.
-///
-/// WeChat goes on when a caller hangs up, and so does this: in a task of its own.
-async fn answer(
-    State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Query(query): Query<AppIdQuery>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let app_id = query.appid.unwrap_or_default();
-    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
-    let call = shared.lock().calls.begin(Call::new(method, path.clone(), app_id.clone()));
-    let task = tokio::spawn(async move {
-        let fault = shared.lock().faults.next(&path);
-        tokio::time::sleep(fault.latency_before()).await;
-        let answer = match fault.before_work() {
-            Work::Skip(answer) => answer,
-            Work::Do => {
-                let refusal = shared.lock().admit(&path, &app_id, peer.ip());
-                match refusal {
-                    Some(refusal) => refusal,
-                    None => fault.after_work(Answer::take(next.run(request).await)),
-                }
-            }
-        };
-        tokio::time::sleep(fault.latency_after()).await;
-        shared.lock().calls.end(call, &answer);
-        answer
-    });
-    task.await.unwrap_or(Answer::Drop).into_response()
+fn only_get(routes: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    routes.fallback(async || Answer::refusal(43001, "require GET method"))
 }
 
-#[derive(serde::Deserialize)]
-struct AppIdQuery {
-    appid: Option<String>,
+fn only_post(routes: MethodRouter<Shared>) -> MethodRouter<Shared> {
+    routes.fallback(async || Answer::refusal(43002, "require POST method"))
 }

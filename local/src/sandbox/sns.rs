@@ -3,45 +3,84 @@
 use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::json;
+use shared::random;
+use shared::wechat::AppKind;
 
-use super::answer::Answer;
+use super::answer::{Answer, given};
 use super::state::Shared;
 
 #[derive(Deserialize)]
-pub(super) struct Code2SessionQuery {
+pub(super) struct LoginQuery {
     appid: Option<String>,
     secret: Option<String>,
+    /// The code, of a mini program.
     js_code: Option<String>,
+    /// The code, of another app.
+    code: Option<String>,
     grant_type: Option<String>,
 }
 
+/// What is in a query that has everything.
+struct Login<'a> {
+    app_id: &'a str,
+    secret: &'a str,
+    code: &'a str,
+}
+
+impl LoginQuery {
+    fn check<'a>(&'a self, code: &'a Option<String>) -> Result<Login<'a>, Answer> {
+        let app_id = given(self.appid.as_deref(), 41002, "appid missing")?;
+        let secret = given(self.secret.as_deref(), 41004, "appsecret missing")?;
+        let code = given(code.as_deref(), 41008, "missing code")?;
+        if self.grant_type.as_deref() != Some("authorization_code") {
+            return Err(Answer::refusal(40002, "invalid grant_type"));
+        }
+        Ok(Login { app_id, secret, code })
+    }
+}
+
 /// Source: mini program documentation, "code2Session".
-pub(super) async fn jscode2session(State(shared): State<Shared>, Query(query): Query<Code2SessionQuery>) -> Answer {
+pub(super) async fn jscode2session(State(shared): State<Shared>, Query(query): Query<LoginQuery>) -> Answer {
     code2session(&shared, &query).unwrap_or_else(|refusal| refusal)
 }
 
-fn code2session(shared: &Shared, query: &Code2SessionQuery) -> Result<Answer, Answer> {
-    let given = |value: &Option<String>, errcode, text| match value.as_deref() {
-        None | Some("") => Err(Answer::refusal(errcode, text)),
-        Some(value) => Ok(value.to_owned()),
-    };
-    let app_id = given(&query.appid, 41002, "appid missing")?;
-    let secret = given(&query.secret, 41004, "appsecret missing")?;
-    let code = given(&query.js_code, 41008, "missing code")?;
-    if query.grant_type.as_deref() != Some("authorization_code") {
-        return Err(Answer::refusal(40002, "invalid grant_type"));
-    }
+fn code2session(shared: &Shared, query: &LoginQuery) -> Result<Answer, Answer> {
+    let Login { app_id, secret, code } = query.check(&query.js_code)?;
     let mut state = shared.lock();
-    let app = state.mini_program(&app_id).ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
-    if app.app_secret.expose() != secret {
-        return Err(Answer::refusal(40125, "invalid appsecret"));
-    }
-    let user = state.take_code(&code, &app_id)?;
+    state.authenticate(app_id, secret, &[AppKind::MiniProgram])?;
+    let user = state.take_login_code(code, app_id)?;
     let busy = |_| Answer::refusal(-1, "system error");
-    let (openid, session_key) = state.log_in(&user, &app_id).map_err(busy)?;
+    let (openid, session_key) = state.log_in(&user, app_id).map_err(busy)?;
     let mut body = json!({ "session_key": session_key, "openid": openid });
     if let Some(unionid) = state.users.get(&user).and_then(|user| user.unionid.clone()) {
         body["unionid"] = unionid.into();
+    }
+    Ok(Answer::ok(body))
+}
+
+/// Source: official account documentation, "snsAccessToken"; Open Platform documentation for mobile apps.
+pub(super) async fn oauth2_access_token(State(shared): State<Shared>, Query(query): Query<LoginQuery>) -> Answer {
+    code2access_token(&shared, &query).unwrap_or_else(|refusal| refusal)
+}
+
+fn code2access_token(shared: &Shared, query: &LoginQuery) -> Result<Answer, Answer> {
+    let Login { app_id, secret, code } = query.check(&query.code)?;
+    let mut state = shared.lock();
+    state.authenticate(app_id, secret, &[AppKind::OfficialAccount, AppKind::MobileApp])?;
+    let person = state.take_oauth_code(code, app_id)?;
+    // The tokens are the user's, not the app's: nothing here takes them.
+    let mut body = json!({
+        "access_token": random::base64url::<64>(),
+        "expires_in": 7200,
+        "refresh_token": random::base64url::<64>(),
+        "openid": person.openid,
+        "scope": "snsapi_userinfo",
+    });
+    if let Some(unionid) = person.unionid {
+        body["unionid"] = unionid.into();
+    }
+    if person.made_up {
+        body["is_snapshotuser"] = 1.into();
     }
     Ok(Answer::ok(body))
 }

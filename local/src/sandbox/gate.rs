@@ -1,0 +1,83 @@
+//! What every call of WeChat's API comes through: faults, quotas, the whitelist, and the log of calls.
+
+use std::net::SocketAddr;
+
+use axum::body::{self, Body};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::answer::Answer;
+use super::calls::Call;
+use super::faults::Work;
+use super::state::Shared;
+use super::tokens::Tokens;
+use super::{STABLE_TOKEN, WITH_ACCESS_TOKEN};
+
+/// The most bytes that a request may have.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// Around every call of WeChat's API. WeChat goes on when a caller hangs up, and so does this: in a task of its own.
+pub(super) async fn answer(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(named): Query<Named>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body::to_bytes(body, LONGEST_BODY).await else {
+        return Answer::Status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+    };
+    let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
+    let app_id = named.app_id(&shared.lock().tokens, &path, &body);
+    let call = shared.lock().calls.begin(Call::new(method, path.clone(), app_id.clone()));
+    let request = Request::from_parts(parts, Body::from(body));
+    let task = tokio::spawn(async move {
+        let fault = shared.lock().faults.next(&path);
+        tokio::time::sleep(fault.latency_before()).await;
+        let answer = match fault.before_work() {
+            Work::Skip(answer) => answer,
+            Work::Do => {
+                let refusal = shared.lock().admit(&path, &app_id, peer.ip());
+                match refusal {
+                    Some(refusal) => refusal,
+                    None => fault.after_work(Answer::take(next.run(request).await)),
+                }
+            }
+        };
+        tokio::time::sleep(fault.latency_after()).await;
+        shared.lock().calls.end(call, &answer);
+        answer
+    });
+    task.await.unwrap_or(Answer::Drop).into_response()
+}
+
+/// What a query says of the app that the call is for.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    appid: Option<String>,
+    access_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct NamedInBody {
+    appid: String,
+}
+
+impl Named {
+    /// The app that the call is for: that of its access token, even of one that is no longer good, or else the one that
+    /// it names. Empty if there is none.
+    fn app_id(self, tokens: &Tokens, path: &str, body: &[u8]) -> String {
+        let of_token = || tokens.app_of(self.access_token.as_deref()?).map(str::to_owned);
+        let in_body = || Some(serde_json::from_slice::<NamedInBody>(body).ok()?.appid);
+        let app_id = match path {
+            STABLE_TOKEN => in_body(),
+            path if WITH_ACCESS_TOKEN.contains(&path) => of_token(),
+            _ => self.appid,
+        };
+        app_id.unwrap_or_default()
+    }
+}

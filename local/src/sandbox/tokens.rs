@@ -1,0 +1,163 @@
+//! Access tokens and tickets.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use shared::clock::Timestamp;
+use shared::random;
+
+use super::answer::Answer;
+
+/// How long a new token or ticket is good.
+const TTL: Duration = Duration::from_secs(7200);
+
+/// With so much left, or less, there is a new one beside the old one. Source: "getStableAccessToken".
+const RENEWED_BEFORE_SECS: u64 = 300;
+
+/// How often an app may force a new token, and how far apart. Source: "getStableAccessToken".
+const FORCED_PER_DAY: u32 = 20;
+const FORCED_APART_SECS: u64 = 30;
+
+/// What an app is given to call with, or to sign with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    #[default]
+    AccessToken,
+    /// The ticket that signs what adds cards.
+    WxCard,
+    /// The ticket that signs pages.
+    Jsapi,
+}
+
+/// Everything that was given out, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    issued: Vec<Issued>,
+    /// Of each app: when it forced a new token.
+    forced: HashMap<String, Forced>,
+}
+
+#[derive(Debug)]
+struct Issued {
+    app_id: String,
+    kind: Kind,
+    value: String,
+    expires_at: Timestamp,
+    revoked: bool,
+}
+
+#[derive(Debug, Default)]
+struct Forced {
+    day: u64,
+    times: u32,
+    last: Option<Timestamp>,
+}
+
+/// A token or ticket that is good, and for how many seconds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Live {
+    pub(crate) value: String,
+    pub(crate) expires_in: u64,
+}
+
+impl Tokens {
+    /// The newest of an app, if it is good.
+    pub(crate) fn current(&self, app_id: &str, kind: Kind, now: Timestamp) -> Option<Live> {
+        let newest = self.issued.iter().rfind(|issued| issued.is_of(app_id, kind))?;
+        let expires_in = newest.expires_at.secs_since(now);
+        (expires_in > 0 && !newest.revoked).then(|| Live { value: newest.value.clone(), expires_in })
+    }
+
+    /// The newest of every app, where they are good.
+    pub(crate) fn all(&self, now: Timestamp) -> BTreeMap<&str, BTreeMap<Kind, Live>> {
+        let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for Issued { app_id, kind, .. } in &self.issued {
+            if let Some(live) = self.current(app_id, *kind, now) {
+                all.entry(app_id.as_str()).or_default().insert(*kind, live);
+            }
+        }
+        all
+    }
+
+    /// The newest of an app; a new one if little is left of that. The old one is good until it expires.
+    pub(crate) fn obtain(&mut self, app_id: &str, kind: Kind, now: Timestamp) -> Live {
+        let current = self.current(app_id, kind, now).filter(|live| live.expires_in > RENEWED_BEFORE_SECS);
+        current.unwrap_or_else(|| self.issue(app_id, kind, now))
+    }
+
+    /// A new access token, and an end to those before it.
+    pub(crate) fn force(&mut self, app_id: &str, now: Timestamp) -> Result<Live, Answer> {
+        let forced = self.forced.entry(app_id.to_owned()).or_default();
+        if forced.last.is_some_and(|last| now.secs_since(last) < FORCED_APART_SECS) {
+            return Ok(self.obtain(app_id, Kind::AccessToken, now));
+        }
+        let day = now.as_secs() / 86_400;
+        let times = if forced.day == day { forced.times } else { 0 };
+        if times >= FORCED_PER_DAY {
+            return Err(Answer::refusal(45009, "reach max api daily quota limit"));
+        }
+        *forced = Forced { day, times: times + 1, last: Some(now) };
+        for issued in self.issued.iter_mut().filter(|issued| issued.is_of(app_id, Kind::AccessToken)) {
+            issued.revoked = true;
+        }
+        Ok(self.issue(app_id, Kind::AccessToken, now))
+    }
+
+    /// Makes the newest of an app invalid. Says whether there was one that was good.
+    pub(crate) fn revoke(&mut self, app_id: &str, kind: Kind, now: Timestamp) -> bool {
+        let newest = self.issued.iter_mut().rfind(|issued| issued.is_of(app_id, kind));
+        let Some(issued) = newest.filter(|issued| issued.expires_at > now && !issued.revoked) else { return false };
+        issued.revoked = true;
+        true
+    }
+
+    /// The app whose access token this is, if it is good.
+    pub(crate) fn owner(&self, access_token: Option<&str>, now: Timestamp) -> Result<&str, Answer> {
+        let Some(value) = access_token.filter(|value| !value.is_empty()) else {
+            return Err(Answer::refusal(41001, "access_token missing"));
+        };
+        match self.find(value) {
+            None => Err(Answer::refusal(40014, "invalid access_token")),
+            Some(token) if token.expires_at <= now => Err(Answer::refusal(42001, "access_token expired")),
+            Some(token) if token.revoked => {
+                Err(Answer::refusal(40001, "invalid credential, access_token is invalid or not latest"))
+            }
+            Some(token) => Ok(&token.app_id),
+        }
+    }
+
+    /// The app whose access token this is or was.
+    pub(crate) fn app_of(&self, access_token: &str) -> Option<&str> {
+        Some(&self.find(access_token)?.app_id)
+    }
+
+    fn find(&self, access_token: &str) -> Option<&Issued> {
+        self.issued.iter().find(|issued| issued.kind == Kind::AccessToken && issued.value == access_token)
+    }
+
+    fn issue(&mut self, app_id: &str, kind: Kind, now: Timestamp) -> Live {
+        let value = kind.random_value();
+        let (app_id, expires_at) = (app_id.to_owned(), now + TTL);
+        self.issued.push(Issued { app_id, kind, value: value.clone(), expires_at, revoked: false });
+        Live { value, expires_in: TTL.as_secs() }
+    }
+}
+
+impl Issued {
+    fn is_of(&self, app_id: &str, kind: Kind) -> bool {
+        self.app_id == app_id && self.kind == kind
+    }
+}
+
+impl Kind {
+    /// An access token of 131 characters, of the 512 that WeChat says to have room for; a ticket of 86, as WeChat's.
+    fn random_value(self) -> String {
+        match self {
+            Self::AccessToken => random::base64url::<98>(),
+            Self::WxCard | Self::Jsapi => random::base64url::<64>(),
+        }
+    }
+}

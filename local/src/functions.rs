@@ -48,8 +48,10 @@ pub struct FunctionError {
 
 /// The functions of this project that run locally.
 const FUNCTIONS: &[(&str, Trigger, Start)] = &[
+    http::<card_ext::CardExt>(),
     http::<login::Login>(),
     http::<logout::Logout>(),
+    http::<phone_decrypt::PhoneDecrypt>(),
     http::<user_info::UserInfo>(),
     direct::<token_refresher::TokenRefresher>(),
 ];

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod catalog;
 pub mod demo;
 pub mod demo_user;
 mod dynamodb;

@@ -8,6 +8,7 @@ use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::setup::Setup;
 
+use crate::catalog::{self, CatalogError};
 use crate::demo_user::{self, SeedError};
 use crate::dynamodb::{self, EmbeddedDynamoDb};
 use crate::environment::{self, Embedded, Keys};
@@ -77,6 +78,8 @@ pub struct Machine {
 pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("the catalog cannot be loaded")]
+    Catalog(#[from] CatalogError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("the embedded DynamoDB cannot open its data: {0}")]
@@ -120,7 +123,11 @@ impl Machine {
         };
         let env = environment::build(outside, &embedded, &keys);
         let setup = Setup::new(env.clone(), clock.clone())?;
-        dynamodb::ensure_table(&SdkTable::from_env(&env)?, options.make_table || !is_aws(&env)).await?;
+        let table = SdkTable::from_env(&env)?;
+        dynamodb::ensure_table(&table, options.make_table || !is_aws(&env)).await?;
+        if dynamodb.is_some() {
+            catalog::load(&table).await?;
+        }
 
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
@@ -171,7 +178,9 @@ impl Machine {
 
     /// Stops everything, within a few seconds.
     pub async fn stop(self) {
-        drop(self.schedule);
+        if let Some(schedule) = self.schedule {
+            schedule.stop().await;
+        }
         // The gateway first: the calls under way still need the others.
         for server in self.servers.into_iter().rev() {
             server.stop().await;

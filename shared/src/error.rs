@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::tokens::protocol::Reason;
 use crate::tokens::TokenError;
 use crate::wechat::errcode::{self, Class};
+use crate::wechat::open_data::InvalidField;
 use crate::wechat::{Refusal, WechatError};
 
 /// What a client acts on. The whole list: a new code is a change of the contract.
@@ -170,6 +171,12 @@ impl ApiError {
         let first: &dyn Error = self.source.as_deref()?;
         let chain = std::iter::successors(Some(first), |&err| err.source());
         Some(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl From<InvalidField> for ApiError {
+    fn from(InvalidField(name): InvalidField) -> Self {
+        Self::invalid_request(format!("field `{name}` is not valid"))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod store;
 pub mod wechat;
 
 // What a function is made of.
+pub mod conflict;
 pub mod direct;
 pub mod egress;
 pub mod error;

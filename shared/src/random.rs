@@ -25,9 +25,19 @@ pub fn base64url<const N: usize>() -> String {
 
 /// So many random decimal digits, each as likely as any other.
 pub fn digits(count: usize) -> String {
-    // 250 is the largest multiple of ten that a byte can be below.
-    let bytes = std::iter::repeat_with(bytes::<32>).flatten().filter(|byte| *byte < 250);
-    bytes.take(count).map(|byte| char::from(b'0' + byte % 10)).collect()
+    choose(b"0123456789", count)
+}
+
+/// So many random digits and letters, each as likely as any other.
+pub fn alphanumeric(count: usize) -> String {
+    choose(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", count)
+}
+
+fn choose(alphabet: &[u8], count: usize) -> String {
+    // A byte beyond the last whole multiple of the alphabet's length would make the first characters likelier.
+    let fair = 256 - 256 % alphabet.len();
+    let bytes = std::iter::repeat_with(bytes::<32>).flatten().map(usize::from).filter(|byte| *byte < fair);
+    bytes.take(count).filter_map(|byte| alphabet.get(byte % alphabet.len())).copied().map(char::from).collect()
 }
 
 /// A random wait between half of `longest` and `longest`.

@@ -13,8 +13,8 @@ use tests::world::{World, event_with_body, reply};
 
 const WECHAT: &str = r#"{"openid":"oEarly","session_key":"tiihtNczf5v6AKRyjwEUhQ=="}"#;
 
-/// Of the instance that the machine starts to see whether it can.
-const OF_THE_MACHINE: usize = 1;
+/// Of the instances that the machine starts to see whether it can: login, phone-decrypt, token-refresher.
+const OF_THE_MACHINE: usize = 3;
 
 async fn login(world: &World, instance: &local::functions::Instance) {
     let event = event_with_body("login", "valid", &json!({ "code": "early" }));

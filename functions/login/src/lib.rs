@@ -5,14 +5,14 @@ mod login;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use shared::conflict;
 use shared::egress::EgressIps;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
 use shared::http::{Call, HttpFunction};
-use shared::log::Metric;
 use shared::setup::Setup;
 use shared::store::{self, Logins};
-use shared::wechat::{App, AppKind, Apps, LoginCode, WechatClient};
+use shared::wechat::{App, Apps, LoginCode, WechatClient};
 
 use crate::login::LoginError;
 
@@ -67,13 +67,14 @@ impl HttpFunction for Login {
         let app = self.app(input.app_id.as_deref())?;
         let login = match login::login(&self.wechat, &self.logins, app, &input.code, call.deadline()).await {
             Ok(login) => login,
+            Err(LoginError::Snapshot) => return Err(ApiError::new(ErrorCode::LoginCodeInvalid)),
             Err(LoginError::Store(err)) => return Err(err.into()),
             Err(LoginError::Wechat(err)) => {
                 self.egress_ips.report(call.function(), call.request_id(), &app.app_id, &err);
                 return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid));
             }
         };
-        report_conflict(call, &login);
+        conflict::report(call, &login.user.id, login.conflict.as_ref());
         Ok(LoginReply::from(login))
     }
 }
@@ -84,26 +85,8 @@ impl Login {
             Some(id) => self.apps.find(id).ok_or("field `appId` is not an app of this backend"),
             None => self.apps.default_app().ok_or("field `appId` is missing, and there is no mini program"),
         };
-        let app = app.map_err(ApiError::invalid_request)?;
-        match app.kind {
-            AppKind::MiniProgram => Ok(app),
-            // Their codes are of OAuth, which is another call of WeChat's.
-            AppKind::MobileApp | AppKind::OfficialAccount => Err(ApiError::new(ErrorCode::WrongAppKind)),
-        }
+        app.map_err(ApiError::invalid_request)
     }
-}
-
-fn report_conflict(call: &Call, login: &store::Login) {
-    let Some(conflict) = &login.conflict else { return };
-    tracing::warn!(
-        function = call.function(),
-        requestId = call.request_id(),
-        userId = login.user.id.as_str(),
-        otherUserId = conflict.other.as_ref().map(|other| other.as_str()),
-        unrecorded = conflict.unrecorded.as_ref().map(tracing::field::display),
-        "the unionid of this login is not this user's: nothing was linked"
-    );
-    Metric::IdentityConflict.count(call.function(), call.request_id());
 }
 
 impl From<store::Login> for LoginReply {

@@ -6,7 +6,7 @@ use shared::deadline::Deadline;
 use shared::random;
 use shared::store::{Login, Logins, NewLogin, Recalled, SessionToken, StoreError};
 use shared::wechat::errcode::{CODE_BEEN_USED, INVALID_CODE};
-use shared::wechat::{App, LoginCode, WechatClient, WechatError};
+use shared::wechat::{App, AppKind, Identity, LoginCode, OauthUser, SessionKey, WechatClient, WechatError};
 
 /// What WeChat may not use up, because the table needs it.
 const STORE_RESERVE: Duration = Duration::from_secs(3);
@@ -21,6 +21,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Why nobody was logged in.
 #[derive(Debug)]
 pub(crate) enum LoginError {
+    /// The code is of a virtual account, which WeChat's snapshot mode shows in place of the person's.
+    Snapshot,
     Store(StoreError),
     Wechat(WechatError),
 }
@@ -41,17 +43,37 @@ pub(crate) async fn login(
     code: &LoginCode,
     deadline: Deadline,
 ) -> Result<Login, LoginError> {
-    match wechat.jscode2session(app, code, deadline.leaving(STORE_RESERVE)).await {
-        Ok(answer) => {
-            let (identity, session_key) = (&answer.identity, Some(&answer.session_key));
+    match exchange(wechat, app, code, deadline.leaving(STORE_RESERVE)).await {
+        Ok((Some(identity), session_key)) => {
+            let (identity, session_key) = (&identity, session_key.as_ref());
             let new = NewLogin { code, identity, session_key, token: SessionToken::random() };
             Ok(logins.login(&new, deadline).await?)
         }
+        Ok((None, _)) => Err(LoginError::Snapshot),
         Err(err) => match wait_for_first(&err) {
             Some(wait) => {
                 recall(logins, app, code, deadline.at_most(wait), deadline).await?.ok_or(LoginError::Wechat(err))
             }
             None => Err(LoginError::Wechat(err)),
+        },
+    }
+}
+
+/// Whom the code belongs to, unless that is a virtual account; and the session_key, which only mini programs have.
+async fn exchange(
+    wechat: &WechatClient,
+    app: &App,
+    code: &LoginCode,
+    deadline: Deadline,
+) -> Result<(Option<Identity>, Option<SessionKey>), WechatError> {
+    match app.kind {
+        AppKind::MiniProgram => {
+            let answer = wechat.jscode2session(app, code, deadline).await?;
+            Ok((Some(answer.identity), Some(answer.session_key)))
+        }
+        AppKind::MobileApp | AppKind::OfficialAccount => match wechat.oauth2_access_token(app, code, deadline).await? {
+            OauthUser::Known(identity) => Ok((Some(identity), None)),
+            OauthUser::Snapshot => Ok((None, None)),
         },
     }
 }

@@ -9,6 +9,8 @@ pub const CODE_BLOCKED: i64 = 40226;
 pub const INVALID_CODE: i64 = 40029;
 /// The code has been exchanged before.
 pub const CODE_BEEN_USED: i64 = 40163;
+/// The appid is wrong, or not the one that the rest of the request is of.
+pub const INVALID_APPID: i64 = 40013;
 /// The caller's address is not in the whitelist.
 pub const INVALID_IP: i64 = 40164;
 
@@ -44,8 +46,8 @@ pub fn class(errcode: i64) -> Class {
         INVALID_CODE | CODE_BEEN_USED | 42003 | 42007 | 87007..=87009 => Class::Input,
         44991 | 45011 => Class::MinuteQuota,
         44993 | 45009 | 45047 | 48006 => Class::Quota,
-        40013 | 40125 | INVALID_IP | 40243 | 41002 | 41004 | 48001 | 48004 | 50004 | 50007 | 61004 | 61007 | 89002
-        | 89503 | 89506 | 89507 => Class::Operator,
+        INVALID_APPID | 40125 | INVALID_IP | 40243 | 41002 | 41004 | 48001 | 48004 | 50004 | 50007 | 61004 | 61007
+        | 89002 | 89503 | 89506 | 89507 => Class::Operator,
         40002..=40004
         | 40007
         | 40016

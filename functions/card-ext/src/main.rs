@@ -1,0 +1,13 @@
+//! The function on Lambda.
+
+use card_ext::CardExt;
+use lambda_http::{Error, run, service_fn};
+use shared::http::{App, HttpFunction as _};
+use shared::setup::Setup;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let setup = Setup::from_process(CardExt::NAME)?;
+    let app = App::<CardExt>::start(&setup).await?;
+    run(service_fn(|request| app.respond(request))).await
+}

@@ -20,4 +20,7 @@ mod secrecy;
 mod sessions;
 mod store_faults;
 mod tls;
+mod token_lease;
+mod token_refresher;
+mod tokens;
 mod wechat_faults;

@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::http::Client;
 
@@ -32,6 +33,10 @@ pub enum Kind {
     Refuse(StatusCode, Value),
     /// It is done, and the answer is an error of the server's.
     LoseAnswer,
+    /// Nothing is done, and there is no answer.
+    Hang,
+    /// It is done, and there is no answer.
+    HangAfter,
 }
 
 impl Kind {
@@ -59,6 +64,7 @@ pub struct DynamoDbProxy {
     state: Arc<Mutex<Faults>>,
     target: String,
     client: Arc<Client>,
+    hangs: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -72,8 +78,8 @@ impl DynamoDbProxy {
     pub async fn start(target: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
-        let (state, client) = Default::default();
-        let proxy = Self { url: format!("http://{address}"), state, target: target.to_owned(), client };
+        let (state, client, hangs) = Default::default();
+        let proxy = Self { url: format!("http://{address}"), state, target: target.to_owned(), client, hangs };
         let router = Router::new().fallback(pass).with_state(proxy.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         proxy
@@ -99,6 +105,16 @@ impl DynamoDbProxy {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
+    /// Waits until a call hangs.
+    pub async fn hanging(&self) {
+        self.hangs.notified().await;
+    }
+
+    async fn hang(&self) -> Response<Body> {
+        self.hangs.notify_one();
+        std::future::pending().await
+    }
+
     fn next_fault(&self, operation: &str, body: &Value) -> Option<Kind> {
         let mut faults = self.state.lock().unwrap();
         faults.requests.push((operation.to_owned(), body.clone()));
@@ -119,14 +135,19 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
     let operation = target.unwrap_or_default().split('.').next_back().unwrap_or_default().to_owned();
     let json: Value = serde_json::from_slice(&body).unwrap();
     let fault = proxy.next_fault(&operation, &json);
-    if let Some(Kind::Refuse(status, body)) = &fault {
-        return answer(*status, body);
+    match &fault {
+        Some(Kind::Refuse(status, body)) => return answer(*status, body),
+        Some(Kind::Hang) => return proxy.hang().await,
+        Some(Kind::HangAfter | Kind::LoseAnswer) | None => {}
     }
     if is_stale(&operation, &json) {
         return answer(StatusCode::OK, &json!({}));
     }
     parts.uri = proxy.target.parse::<Uri>().unwrap();
     let (status, headers, body) = proxy.client.forward(Request::from_parts(parts, body.to_vec())).await;
+    if let Some(Kind::HangAfter) = fault {
+        return proxy.hang().await;
+    }
     if let Some(Kind::LoseAnswer) = fault {
         let error = json!({ "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError", "message": "injected" });
         return answer(StatusCode::INTERNAL_SERVER_ERROR, &error);

@@ -4,7 +4,9 @@
 
 pub mod dynamodb_proxy;
 pub mod http;
+pub mod lambda_proxy;
 pub mod logs;
+pub mod readers;
 pub mod upstream;
 pub mod world;
 

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::random;
+use shared::setup::Setup;
 
 use crate::dynamodb_proxy::DynamoDbProxy;
 use crate::http::{Client, Reply};
@@ -182,6 +183,26 @@ impl World {
     /// The apps of the functions, as `WECHAT_APPS` has them.
     pub fn apps(&self) -> Value {
         serde_json::from_str(self.machine.env().get("WECHAT_APPS").unwrap()).unwrap()
+    }
+
+    /// What functions of this world are started with, but for some variables.
+    pub fn setup<const N: usize>(&self, variables: [(&'static str, &str); N]) -> Setup {
+        let mut env = self.machine.env().clone();
+        for (name, value) in variables {
+            env.set(name, value);
+        }
+        Setup::new(env, self.clock.clone()).unwrap()
+    }
+
+    /// Invokes a function through the Lambda Invoke API.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Reply {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        self.send("POST", &path, &[], event.to_string()).await
+    }
+
+    /// How often a path of WeChat's API was called.
+    pub async fn calls_of(&self, path: &str) -> u64 {
+        self.sandbox("GET", &format!("/calls?path={path}"), Value::Null).await["total"].as_u64().unwrap()
     }
 }
 

@@ -1,4 +1,5 @@
-//! WeChat, DynamoDB and Secrets Manager with one answer to each call: as much as it takes to log a known user in.
+//! WeChat, DynamoDB and Secrets Manager with one answer to each call: as much as it takes for the sample event of each
+//! function.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use shared::seal::Sealer;
+use shared::secret::Secret;
 
 use crate::file::TemporaryFile;
 use crate::tls::{Authority, TlsServer};
@@ -20,11 +25,13 @@ const DYNAMODB: &str = "dynamodb";
 const SECRETS_MANAGER: &str = "secretsmanager";
 
 const TABLE: &str = "wechat-functions";
-const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"}]"#;
+const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"},{"appId":"wx1123456789abcdef","appSecret":"1123456789abcdef","kind":"official-account"}]"#;
 const SEAL_KEY: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 const USER_ID: &str = "u_0123456789abcdefghijkl";
 /// In the year 2100: no session here expires.
 const FAR_FUTURE: &str = "4102444800";
+/// The same in milliseconds: no token here is due.
+const FAR_FUTURE_MS: &str = "4102444800000";
 
 /// The upstreams, each with a TLS server of its own.
 #[derive(Debug)]
@@ -79,6 +86,7 @@ impl Upstreams {
             ("WECHAT_API_URLS", self.wechat.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets_manager.url()),
+            ("TOKEN_REFRESHER", "token-refresher".to_owned()), // Nobody invokes it: there is a token.
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned()),
@@ -141,7 +149,7 @@ async fn answer(State(log): State<Log>, parts: Parts, body: Bytes) -> impl IntoR
     let call = target.rsplit(['.', '/']).next().unwrap().to_owned();
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (content_type, answer) = match log.name {
-        WECHAT => ("text/plain", json!({ "openid": "oBench", "session_key": "tiihtNczf5v6AKRyjwEUhQ==" })),
+        WECHAT => ("text/plain", wechat(&call)),
         DYNAMODB => ("application/x-amz-json-1.0", dynamodb(&call, &json)),
         _ => ("application/x-amz-json-1.1", json!({ "SecretString": secret(&json) })),
     };
@@ -149,6 +157,15 @@ async fn answer(State(log): State<Log>, parts: Parts, body: Bytes) -> impl IntoR
     let count = calls.get(&call).map_or(0, |calls| calls.count) + 1;
     calls.insert(call, Calls { count, last: (log.name, parts, body) });
     ([(header::CONTENT_TYPE, content_type)], answer.to_string())
+}
+
+fn wechat(call: &str) -> Value {
+    match call {
+        "getuserphonenumber" => json!({ "errcode": 0, "phone_info": {
+            "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+        } }),
+        _ => json!({ "openid": "oBench", "session_key": "tiihtNczf5v6AKRyjwEUhQ==" }),
+    }
 }
 
 fn secret(body: &Value) -> &'static str {
@@ -162,15 +179,32 @@ fn dynamodb(call: &str, body: &Value) -> Value {
             identity["userId"] = json!({ "S": USER_ID });
             json!({ "Responses": { TABLE: [identity] }, "UnprocessedKeys": {} })
         }
-        "GetItem" if body["Key"]["sk"]["S"] == "USER" => {
-            json!({ "Item": { "userId": { "S": USER_ID }, "createdAt": { "N": "1" } } })
+        "GetItem" => json!({ "Item": item(body["Key"]["pk"]["S"].as_str().unwrap()) }),
+        _ => json!({}),
+    }
+}
+
+/// A row as the functions write them.
+fn item(pk: &str) -> Value {
+    match pk.split('#').next().unwrap() {
+        "CARD" => json!({ "codes": { "S": "wechat" } }),
+        "TOKEN" => {
+            let sealer = Sealer::parse(&Secret::new(SEAL_KEY)).expect("the key is long enough");
+            let sealed = sealer.seal(&[b'x'; 136], &format!("{pk}\nTOKEN\nsealed"));
+            json!({
+                "version": { "N": "2" },
+                "sealed": { "B": STANDARD.encode(sealed) },
+                "obtainedAtMs": { "N": "1" },
+                "expiresAtMs": { "N": FAR_FUTURE_MS },
+            })
         }
-        "GetItem" => json!({ "Item": {
+        "USER" => json!({ "userId": { "S": USER_ID }, "createdAt": { "N": "1" } }),
+        _ => json!({
             "userId": { "S": USER_ID },
             "appId": { "S": "wx0123456789abcdef" },
             "openId": { "S": "oBench" },
+            "sessionKey": { "B": "AA==" },
             "expiresAt": { "N": FAR_FUTURE },
-        } }),
-        _ => json!({}),
+        }),
     }
 }

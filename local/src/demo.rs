@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::deadline::Deadline;
 use shared::env::ConfigError;
+use shared::error::ErrorCode;
 use shared::net::{HttpClient, HttpError, Tls};
 
+use crate::environment::OFFICIAL_ACCOUNT;
 use crate::machine::Machine;
 
 /// A reply of the demo is small.
@@ -35,22 +37,82 @@ pub async fn run(machine: &Machine, print: impl FnMut(&str)) -> Result<(), DemoE
     let http = HttpClient::new(&Tls::from_env(machine.env())?, &Clock::system());
     let mut journey = Journey { machine, http, print };
 
+    let (user, token) = login(&mut journey).await?;
+    profile(&mut journey, &user, &token).await?;
+    phone(&mut journey, &user, &token).await?;
+    card(&mut journey, &user, &token).await?;
+    logout(&mut journey, &token).await
+}
+
+/// A person with a phone, who logs in: the person's name in the sandbox, and the token.
+async fn login<P: FnMut(&str)>(journey: &mut Journey<'_, P>) -> Result<(String, String), DemoError> {
     let user = journey.sandbox("a person with a phone", "/sandbox/users", json!({ "unionid": true })).await?;
     let code = journey.sandbox("wx.login", "/sandbox/wx.login", json!({ "user": user["user"] })).await?;
-    let login = journey.call("login", "login", None, json!({ "code": code["code"] }), StatusCode::OK).await?;
-    let token = login["token"].as_str();
-    let again = journey.call("the same code again", "login", None, json!({ "code": code["code"] }), StatusCode::OK);
-    let again = again.await?;
+    let login = journey.call("login", "login", None, json!({ "code": code["code"] })).await?;
+    let again = journey.call("the same code again", "login", None, json!({ "code": code["code"] })).await?;
     journey.expect(again["token"] == login["token"], "the same code again", "the same session")?;
-    let bad = journey.call("a bad code", "login", None, json!({ "code": "bad" }), StatusCode::BAD_REQUEST).await?;
-    journey.expect(bad["code"] == "login_code_invalid", "a bad code", "login_code_invalid")?;
-    let profile = journey.call("the session at work", "user-info", token, json!({}), StatusCode::OK).await?;
-    journey.expect(profile["user"]["id"] == login["user"]["id"], "the session at work", "the user who logged in")?;
-    let wrong = Some("wrong");
-    journey.call("a wrong token", "user-info", wrong, json!({}), StatusCode::UNAUTHORIZED).await?;
-    journey.call("logout", "logout", token, json!({ "all": true }), StatusCode::OK).await?;
-    journey.call("the session has ended", "user-info", token, json!({}), StatusCode::UNAUTHORIZED).await?;
-    Ok(())
+    journey.refusal("a bad code", "login", None, json!({ "code": "bad" }), ErrorCode::LoginCodeInvalid).await?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok((text(&user["user"]), text(&login["token"])))
+}
+
+/// What the user says of himself or herself.
+async fn profile<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: &str) -> Result<(), DemoError> {
+    let token = Some(token);
+    let step = "the session at work";
+    let profile = journey.call(step, "user-info", token, json!({})).await?;
+    journey.expect(profile["user"]["nickName"].is_null(), step, "a profile without a name")?;
+    let mut wechat = journey.sandbox("wx.getUserProfile", "/sandbox/getUserProfile", json!({ "user": user })).await?;
+    if let Some(fields) = wechat.as_object_mut() {
+        fields.remove("errMsg");
+    }
+    journey.call("the profile that WeChat has signed", "user-info", token, wechat).await?;
+    let step = "a name that the user has chosen";
+    let profile = journey.call(step, "user-info", token, json!({ "nickName": "小明 🎉" })).await?;
+    journey.expect(profile["user"]["nickName"] == "小明 🎉", step, "that name")?;
+    journey.refusal("a wrong token", "user-info", Some("wrong"), json!({}), ErrorCode::SessionInvalid).await
+}
+
+/// The phone number, by both ways; and a token that WeChat has revoked meanwhile.
+async fn phone<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: &str) -> Result<(), DemoError> {
+    let token = Some(token);
+    let button = json!({ "user": user });
+    let pressed = journey.sandbox("bindgetphonenumber", "/sandbox/getPhoneNumber", button.clone()).await?;
+    let code = json!({ "code": pressed["code"] });
+    let by_code = journey.call("the phone number, by code", "phone-decrypt", token, code.clone()).await?;
+    let data = json!({ "encryptedData": pressed["encryptedData"], "iv": pressed["iv"] });
+    let step = "the phone number, encrypted";
+    let by_data = journey.call(step, "phone-decrypt", token, data).await?;
+    journey.expect(by_code == by_data, step, "the same number")?;
+    journey.refusal("a phone code that was used", "phone-decrypt", token, code, ErrorCode::PhoneCodeInvalid).await?;
+    journey.sandbox("the access token is revoked", "/sandbox/tokens/revoke", json!({})).await?;
+    let pressed = journey.sandbox("bindgetphonenumber", "/sandbox/getPhoneNumber", button).await?;
+    let code = json!({ "code": pressed["code"] });
+    journey.call("nobody notices", "phone-decrypt", token, code).await.map(|_| ())
+}
+
+/// Cards of each kind, and a sign-in at the official account that owns them.
+async fn card<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: &str) -> Result<(), DemoError> {
+    let token = Some(token);
+    journey.call("a card", "card-ext", token, json!({ "cardId": "pDemoCardWithCodesOfWechat000" })).await?;
+    let step = "a card with a code of ours";
+    journey.call(step, "card-ext", token, json!({ "cardId": "pDemoCardWithCodesOfServer000" })).await?;
+    let bound = json!({ "cardId": "pDemoCardWithCodesOfClient000", "code": "0001", "openid": true });
+    let step = "a card for this user only";
+    journey.refusal(step, "card-ext", token, bound.clone(), ErrorCode::OpenidUnknown).await?;
+    let authorize = json!({ "user": user, "appId": OFFICIAL_ACCOUNT });
+    let code = journey.sandbox("the official account's page", "/sandbox/oauth2/authorize", authorize).await?;
+    let oauth = json!({ "code": code["code"], "appId": OFFICIAL_ACCOUNT });
+    journey.call("login at the official account", "login", None, oauth).await?;
+    let card = journey.call(step, "card-ext", token, bound).await?;
+    let has_openid = card["cardExt"].as_str().is_some_and(|card| card.contains("openid"));
+    journey.expect(has_openid, step, "the openid in the cardExt")
+}
+
+async fn logout<P: FnMut(&str)>(journey: &mut Journey<'_, P>, token: &str) -> Result<(), DemoError> {
+    let token = Some(token);
+    journey.call("logout", "logout", token, json!({ "all": true })).await?;
+    journey.refusal("the session has ended", "user-info", token, json!({}), ErrorCode::SessionInvalid).await
 }
 
 struct Journey<'a, P> {
@@ -65,16 +127,23 @@ impl<P: FnMut(&str)> Journey<'_, P> {
         self.exchange(step, url, None, body, StatusCode::OK).await
     }
 
-    async fn call(
+    async fn call(&mut self, step: &str, function: &str, token: Option<&str>, body: Value) -> Result<Value, DemoError> {
+        let url = format!("{}/{function}", self.machine.gateway_url());
+        self.exchange(step, url, token, body, StatusCode::OK).await
+    }
+
+    /// A call that is refused with that code.
+    async fn refusal(
         &mut self,
         step: &str,
         function: &str,
         token: Option<&str>,
         body: Value,
-        expected: StatusCode,
-    ) -> Result<Value, DemoError> {
+        code: ErrorCode,
+    ) -> Result<(), DemoError> {
         let url = format!("{}/{function}", self.machine.gateway_url());
-        self.exchange(step, url, token, body, expected).await
+        let reply = self.exchange(step, url, token, body, code.status()).await?;
+        self.expect(reply["code"] == code.as_str(), step, code.as_str())
     }
 
     fn expect(&self, holds: bool, step: &str, expected: &str) -> Result<(), DemoError> {

@@ -44,7 +44,7 @@ const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "A
 
 /// An app of each kind, with appids in WeChat's form. The mini program is the first: the default, and the demo user's.
 const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
+pub(crate) const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 const MOBILE_APP: &str = "wx2123456789abcdef";
 
 /// Where the parts of the machine listen, for those that are embedded.

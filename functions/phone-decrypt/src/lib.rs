@@ -24,7 +24,7 @@ const FRESH_WITHIN: Duration = Duration::from_secs(600);
 /// What WeChat may not use up, because the table needs it.
 const STORE_RESERVE: Duration = Duration::from_secs(2);
 /// What the wait for a token may not use up, because the call that it is for needs it.
-const CALL_RESERVE: Duration = Duration::from_secs(4);
+const CALL_RESERVE: Duration = Duration::from_secs(2);
 
 /// The function `phone-decrypt`.
 #[derive(Debug)]

@@ -65,7 +65,8 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         }
     }
     let has_secret = VARIABLES.iter().any(|name| name.ends_with("_SECRET_ARN") && outside.get(name).is_some());
-    let needs_credentials = embedded.dynamodb_url.is_none() || has_secret;
+    let other_lambda = outside.get("AWS_ENDPOINT_URL_LAMBDA").is_some();
+    let needs_credentials = embedded.dynamodb_url.is_none() || other_lambda || has_secret;
     for name in CREDENTIALS.into_iter().filter(|_| needs_credentials) {
         if let Some(value) = outside.get(name) {
             env.set(name, value);

@@ -168,10 +168,14 @@ impl ApiError {
 
     /// The reasons, outermost first.
     pub fn cause(&self) -> Option<String> {
-        let first: &dyn Error = self.source.as_deref()?;
-        let chain = std::iter::successors(Some(first), |&err| err.source());
-        Some(chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+        Some(chain(self.source.as_deref()?))
     }
+}
+
+/// An error and its reasons, outermost first.
+pub fn chain(err: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(err), |&err| err.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<InvalidField> for ApiError {

@@ -1,18 +1,14 @@
 //! AWS Lambda: one function calls another.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use lambda_http::http::{Request, StatusCode};
+use serde::Deserialize;
 use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::aws::{self, Caller};
 use crate::deadline::Deadline;
 use crate::net::{HttpClient, HttpError};
-
-/// A synchronous call lasts as long as the function does.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Lambda's answers have up to 6 MB; the functions called here answer with a few lines.
 const LONGEST_ANSWER: usize = 256 * 1024;
@@ -30,9 +26,9 @@ pub struct Lambda {
 /// Why an invocation had no success.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// The function ran, and failed.
-    #[error("the function that was invoked failed")]
-    Function,
+    /// The function ran, and failed: the kind of its error.
+    #[error("the function that was invoked failed: {0}")]
+    Function(String),
     /// Lambda refuses the caller, or knows no such function.
     #[error("Lambda refused with status {0}")]
     Refused(StatusCode),
@@ -65,12 +61,16 @@ impl Lambda {
     /// If it does not end with a success before the deadline.
     pub async fn invoke(&self, function: &str, event: &Value, deadline: Deadline) -> Result<(), InvokeError> {
         let request = self.signed_request(function, event).ok_or(InvokeError::Request)?;
-        let response = self.http.send(request, LONGEST_ANSWER, deadline.at_most(LONGEST_WAIT)).await;
+        let response = self.http.send(request, LONGEST_ANSWER, deadline).await;
         let response = response.map_err(InvokeError::Transport)?;
         match response.status {
-            StatusCode::OK if response.headers.contains_key(FUNCTION_ERROR) => Err(InvokeError::Function),
+            StatusCode::OK if response.headers.contains_key(FUNCTION_ERROR) => {
+                Err(InvokeError::Function(error_kind(&response.body)))
+            }
             StatusCode::OK => Ok(()),
             StatusCode::TOO_MANY_REQUESTS => Err(InvokeError::Throttled),
+            // A function that is being updated, or woken up, is there a moment later.
+            status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT) => Err(InvokeError::Unavailable(status)),
             status if status.is_server_error() => Err(InvokeError::Unavailable(status)),
             status => Err(InvokeError::Refused(status)),
         }
@@ -89,4 +89,26 @@ impl Lambda {
         self.caller.sign("lambda", region, &mut request).ok()?;
         Some(request)
     }
+}
+
+impl InvokeError {
+    /// Whether the same invocation can have no other end.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Function(kind) => kind == "invalid_request",
+            Self::Refused(_) | Self::Request => true,
+            Self::Throttled | Self::Transport(_) | Self::Unavailable(_) => false,
+        }
+    }
+}
+
+/// The kind of a function error, as far as it is a name.
+fn error_kind(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct FunctionError {
+        error_type: String,
+    }
+    let kind = serde_json::from_slice::<FunctionError>(body).map(|error| error.error_type).unwrap_or_default();
+    kind.chars().filter(|c| c.is_ascii_alphanumeric() || "._:".contains(*c)).take(64).collect()
 }

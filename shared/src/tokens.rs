@@ -9,10 +9,11 @@ use serde_json::json;
 
 use crate::clock::{Clock, Moment};
 use crate::deadline::Deadline;
+use crate::error::chain;
 use crate::lambda::{InvokeError, Lambda};
 use crate::pause::Pauses;
 use crate::store::tokens::TokenId;
-use crate::store::tokens::protocol::{Held, ReaderStep, Stopped, Want, Watch};
+use crate::store::tokens::protocol::{CLAIM, Held, ReaderStep, Row, Stopped, Want, Watch};
 use crate::store::{StoreError, TokenRows};
 use crate::wechat::errcode::{self, Class};
 use crate::wechat::{MiniProgramId, OfficialAccountId, Refusal, TokenKind, TokenValue, WechatError};
@@ -26,7 +27,10 @@ const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Pauses between looks at the table, while somebody else refreshes.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+/// How long a reader tries to claim, before it looks whether somebody else has.
+const CLAIM_WITHIN: Duration = Duration::from_millis(500);
 
 /// The tokens that a function uses.
 #[derive(Debug)]
@@ -146,13 +150,22 @@ impl Tokens {
                     return Err(TokenError::Stopped { stopped, wait });
                 }
                 ReaderStep::Claim => {
-                    if self.rows.claim(id, &row, now, deadline).await?.is_ok() && self.ask(id, &want, deadline).await? {
+                    if self.claim(id, &row, deadline).await? && self.ask(id, &want, deadline).await? {
                         continue; // The row says what came of it.
                     }
                 }
                 ReaderStep::Wait => {}
             }
             pauses.next().await.map_err(|_| TokenError::TooLate)?;
+        }
+    }
+
+    /// Tries to become the one who asks. A table that has no time for it has it for somebody else.
+    async fn claim(&self, id: &TokenId, row: &Row, deadline: Deadline) -> Result<bool, StoreError> {
+        match self.rows.claim(id, row, self.clock.moment(), deadline.at_most(CLAIM_WITHIN)).await {
+            Ok(claimed) => Ok(claimed.is_ok()),
+            Err(StoreError::Busy(_)) => Ok(false),
+            Err(err) => Err(err),
         }
     }
 
@@ -163,9 +176,10 @@ impl Tokens {
             Want::Anew { .. } | Want::NotDue | Want::Usable => "none",
         };
         let event = json!({ "appId": id.app_id.as_str(), "kind": id.kind, "failed": failed });
-        match self.lambda.invoke(&self.refresher, &event, deadline).await {
+        // It goes on if this takes longer, and so does the look at the table.
+        match self.lambda.invoke(&self.refresher, &event, deadline.at_most(CLAIM)).await {
             Ok(()) => Ok(true),
-            Err(err @ (InvokeError::Refused(_) | InvokeError::Request)) => Err(TokenError::Invoke(err)),
+            Err(err) if err.is_final() => Err(TokenError::Invoke(err)),
             Err(err) => {
                 tracing::warn!(cause = chain(&err), "token-refresher did not run to its end");
                 Ok(false)
@@ -194,9 +208,4 @@ impl InMemory {
 /// WeChat's refusal of the token itself (40001, 40014, 42001).
 fn refused_token(err: &WechatError) -> Option<&Refusal> {
     err.refusal().filter(|refusal| errcode::class(refusal.errcode) == Class::Credential)
-}
-
-fn chain(err: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(err), |&err| err.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -143,6 +143,18 @@ async fn a_person_who_asks_for_a_ticket_need_not_ask_for_the_token_first() {
     assert_eq!(refresh(&world, ticket).await["refreshed"].as_array().unwrap().len(), 1);
 }
 
+/// The token is there and good for hours, but WeChat has revoked it, and could not be asked for another.
+#[tokio::test]
+async fn a_person_who_asks_for_a_ticket_need_not_mend_a_refused_token_first() {
+    let world = World::start().await;
+    refresh(&world, json!({})).await;
+    world.sandbox("POST", "/tokens/revoke", json!({ "appId": OFFICIAL_ACCOUNT })).await;
+    fault(&world, json!({ "path": STABLE_TOKEN, "errcode": 40125, "times": 2 })).await;
+    let ticket = json!({ "appId": OFFICIAL_ACCOUNT, "kind": "wx_card" });
+    assert_eq!(refresh(&world, ticket.clone()).await["failures"][0]["code"], "misconfigured");
+    assert_eq!(refresh(&world, ticket).await["refreshed"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn every_answer_that_is_none_is_a_failure_and_none_is_stored() {
     for body in [

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::store::tokens::protocol::CLAIM;
 use shared::tokens::TokenError;
 use tests::lambda_proxy::LambdaProxy;
 use tests::readers::{Reader, instances, storm};
@@ -152,7 +153,7 @@ async fn a_throttled_invocation_is_a_lost_election() {
         while lambda.take_invocations() == 0 {
             tokio::task::yield_now().await;
         }
-        world.advance(Duration::from_secs(3));
+        world.advance(CLAIM);
     };
     let (first, second, ()) = tokio::join!(readers[0].token(), readers[1].token(), waiting);
     assert_eq!(first.unwrap(), second.unwrap());

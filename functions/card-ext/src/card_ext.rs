@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 use shared::clock::Timestamp;
 use shared::random;
-use shared::wechat::{OpenId, TokenValue, card_signature};
+use shared::secret::Secret;
+use shared::wechat::{OpenId, TokenValue, card_signature, is_visible_ascii};
 
 /// The most characters of a card's id. Real ones have 28.
 const LONGEST_CARD_ID: usize = 64;
@@ -22,7 +23,7 @@ pub(crate) struct CardId(String);
 /// The code of a card, chosen by the client.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct CardCode(String);
+pub(crate) struct CardCode(Secret);
 
 /// The name of the channel through which a card is given out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -39,7 +40,7 @@ impl TryFrom<String> for CardId {
     type Error = &'static str;
 
     fn try_from(id: String) -> Result<Self, Self::Error> {
-        visible_ascii(&id, LONGEST_CARD_ID).then_some(Self(id)).ok_or("not 1 to 64 visible ASCII characters")
+        is_visible_ascii(&id, LONGEST_CARD_ID).then_some(Self(id)).ok_or("not 1 to 64 visible ASCII characters")
     }
 }
 
@@ -47,13 +48,15 @@ impl TryFrom<String> for CardCode {
     type Error = &'static str;
 
     fn try_from(code: String) -> Result<Self, Self::Error> {
-        visible_ascii(&code, LONGEST_CODE).then_some(Self(code)).ok_or("not 1 to 64 visible ASCII characters")
+        is_visible_ascii(&code, LONGEST_CODE)
+            .then(|| Self(Secret::new(code)))
+            .ok_or("not 1 to 64 visible ASCII characters")
     }
 }
 
 impl From<CardCode> for String {
     fn from(code: CardCode) -> Self {
-        code.0
+        code.0.expose().to_owned()
     }
 }
 
@@ -64,10 +67,6 @@ impl TryFrom<String> for OuterStr {
         let valid = (1..=LONGEST_OUTER_STR).contains(&text.chars().count()) && !text.chars().any(char::is_control);
         valid.then_some(Self(text)).ok_or("not 1 to 128 characters without control characters")
     }
-}
-
-fn visible_ascii(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What is to be signed.

@@ -14,7 +14,7 @@ use shared::session::authenticate;
 use shared::setup::Setup;
 use shared::store::{Session, Sessions, Users};
 use shared::tokens::Tokens;
-use shared::wechat::errcode::INVALID_APPID;
+use shared::wechat::errcode::{INVALID_APPID, INVALID_OPENID, OPENID_MISMATCH};
 use shared::wechat::open_data::EncryptedData;
 use shared::wechat::{MiniProgramId, PhoneCode, PhoneNumber, WechatClient, WechatError};
 
@@ -118,15 +118,13 @@ fn is_near(time: Timestamp, now: Timestamp) -> bool {
     time.secs_since(now).max(now.secs_since(time)) <= FRESH_WITHIN.as_secs()
 }
 
-/// WeChat names the appid (40013) where the code is of another mini program than the token.
+/// WeChat names the appid where the code is of another mini program than the token, and may name the openid where it is
+/// of another user.
 fn refusal(err: WechatError) -> ApiError {
-    let is_of_another_app = err.refusal().is_some_and(|refusal| refusal.errcode == INVALID_APPID);
+    let of_another = [INVALID_APPID, INVALID_OPENID, OPENID_MISMATCH];
+    let is_of_another = err.refusal().is_some_and(|refusal| of_another.contains(&refusal.errcode));
     let this = ApiError::from_wechat(err, ErrorCode::PhoneCodeInvalid);
-    if is_of_another_app {
-        ApiError { refusal: this.refusal, ..ApiError::new(ErrorCode::PhoneCodeInvalid) }
-    } else {
-        this
-    }
+    if is_of_another { ApiError { refusal: this.refusal, ..ApiError::new(ErrorCode::PhoneCodeInvalid) } } else { this }
 }
 
 impl TryFrom<PhoneInput> for Source {

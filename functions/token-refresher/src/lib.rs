@@ -18,6 +18,9 @@ use shared::wechat::{App, Apps, TokenHash, TokenKind};
 
 use crate::refresh::{RefreshError, Refreshed, Refresher, Task};
 
+/// What the tasks may not use up, so that those that are done are reported.
+const REPLY_RESERVE: Duration = Duration::from_millis(500);
+
 /// The function `token-refresher`.
 #[derive(Debug)]
 pub struct TokenRefresher {
@@ -120,7 +123,7 @@ impl TokenRefresher {
     }
 
     async fn refresh_one(&self, app: &App, kind: TokenKind, asked: Asked, invocation: &Invocation) -> TokenResult {
-        let task = Task { app, invocation, deadline: invocation.deadline() };
+        let task = Task { app, invocation, deadline: invocation.deadline().leaving(REPLY_RESERVE) };
         let outcome = match asked {
             Asked::ByPerson => self.refresher.anew(task, kind).await,
             Asked::ByReader(want) => self.refresher.refresh(task, kind, &want).await,
@@ -130,7 +133,7 @@ impl TokenRefresher {
 
     /// What is due of an app: its token first, because its tickets need that.
     async fn refresh_due(&self, app: &App, invocation: &Invocation) -> Vec<TokenResult> {
-        let task = Task { app, invocation, deadline: invocation.deadline() };
+        let task = Task { app, invocation, deadline: invocation.deadline().leaving(REPLY_RESERVE) };
         let due = async |kind| {
             let outcome = self.refresher.refresh(task, kind, &Want::NotDue).await;
             let refreshed = |refreshed: Refreshed| refreshed.is_new.then_some(refreshed);

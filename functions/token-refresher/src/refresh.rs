@@ -6,7 +6,7 @@ use shared::clock::{Clock, Moment};
 use shared::deadline::Deadline;
 use shared::direct::Invocation;
 use shared::egress::EgressIps;
-use shared::error::ErrorCode;
+use shared::error::{ErrorCode, chain};
 use shared::pause::{Pauses, TooLate};
 use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
 use shared::store::tokens::{Lease, Outcome, TokenId};
@@ -16,6 +16,9 @@ use shared::wechat::{App, Issued, TokenKind, TokenValue, WechatClient, WechatErr
 
 /// How long WeChat may take under a lease, so that time is left to write before it ends.
 const ASK_WITHIN: Duration = LEASE.saturating_sub(Duration::from_secs(1));
+
+/// A lease is not taken with less time than this.
+const TAKE_WITH: Duration = Duration::from_secs(1);
 
 /// Pauses between looks at the table, while somebody else has the lease.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -140,6 +143,8 @@ impl Refresher {
             match row.refresher_step(want, now, watch.see(&row)) {
                 RefresherStep::Done(held) => return Ok(Refreshed { held: held.clone(), is_new: false }),
                 RefresherStep::Stop(stopped) => return Err(RefreshError::Stopped(stopped)),
+                // One that cannot be used in time would only keep others away.
+                RefresherStep::Take if task.deadline.left() < TAKE_WITH => return Err(RefreshError::TooLate),
                 RefresherStep::Take => {
                     if let Ok(lease) = self.rows.take(&id, &row, now, task.deadline).await?
                         && let Some(result) = self.work(task, kind, want, &lease, ask).await?
@@ -170,8 +175,7 @@ impl Refresher {
             Ok(Issued { value, expires_in }) => {
                 let held = Held { value, obtained_at: asked_at, expires_at: asked_at + expires_in };
                 let stands_by = Row::stands_by(want, &held.value, now);
-                // Whoever gets one that is about to end would ask for another at once, and again.
-                if held.is_usable(now) { Outcome::Value(held, stands_by) } else { failed(Reason::NoAnswer) }
+                if held.is_usable(now) { Outcome::Value(held, stands_by) } else { self.too_short(task, kind, &held) }
             }
             Err(AskError::Wechat(err)) => {
                 self.report(task, kind, &err);
@@ -184,13 +188,27 @@ impl Refresher {
             Err(AskError::Token(RefreshError::TooLate)) => failed(Reason::NoAnswer),
             Err(AskError::Token(RefreshError::Store(err))) => return Err(err),
         };
-        let settled = self.rows.settle(lease, &outcome, task.deadline).await?;
+        let settled = self.rows.settle(lease, &outcome, task.invocation.deadline()).await?;
         Ok(settled.ok().map(|()| result(outcome)))
+    }
+
+    /// Whoever got a value that is about to end would ask for another at once, and get the same again.
+    fn too_short(&self, task: Task<'_>, kind: TokenKind, held: &Held) -> Outcome {
+        let now = self.clock.moment();
+        tracing::warn!(
+            function = task.invocation.function(),
+            requestId = task.invocation.request_id(),
+            appId = task.app.app_id.as_str(),
+            kind = kind.as_str(),
+            leftSecs = held.left(now).as_secs(),
+            "WeChat gave a token or ticket that is about to end"
+        );
+        let not_before = held.expires_at.max(now + Duration::from_secs(1));
+        Outcome::Failed(Failure { reason: Reason::NoAnswer, times: 1, not_before })
     }
 
     fn report(&self, task: Task<'_>, kind: TokenKind, err: &WechatError) {
         let refusal = err.refusal();
-        let cause = std::iter::successors(Some(err as &dyn std::error::Error), |&err| err.source());
         let (function, request_id) = (task.invocation.function(), task.invocation.request_id());
         tracing::warn!(
             function,
@@ -199,7 +217,7 @@ impl Refresher {
             kind = kind.as_str(),
             errcode = refusal.map(|refusal| refusal.errcode),
             rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
-            cause = cause.map(ToString::to_string).collect::<Vec<_>>().join(": "),
+            cause = chain(err),
             "a token or ticket was not refreshed"
         );
         self.egress_ips.report(function, request_id, &task.app.app_id, err);
@@ -223,11 +241,10 @@ struct AskTicket<'a> {
 impl Ask for AskTicket<'_> {
     /// With the app's token, and once more with another one if WeChat refuses that.
     async fn ask(&self, task: Task<'_>) -> Result<Issued, AskError> {
-        let token = self.token(task).await.map_err(AskError::Token)?;
+        let token = self.token(task, Want::Usable).await.map_err(AskError::Token)?;
         match self.refresher.wechat.getticket(&token, self.kind, task.deadline).await {
             Err(err) if is_about_token(&err) => {
-                let other = self.refresher.token(task, &Want::Other(token.hash())).await;
-                let other = other.map_err(AskError::Token)?.held.value;
+                let other = self.token(task, Want::Other(token.hash())).await.map_err(AskError::Token)?;
                 self.refresher.wechat.getticket(&other, self.kind, task.deadline).await
             }
             outcome => outcome,
@@ -238,8 +255,8 @@ impl Ask for AskTicket<'_> {
 
 impl AskTicket<'_> {
     /// A person who asks for a ticket asks for the token as well, where that is what is missing.
-    async fn token(&self, task: Task<'_>) -> Result<TokenValue, RefreshError> {
-        let token = match (self.refresher.token(task, &Want::Usable).await, self.want) {
+    async fn token(&self, task: Task<'_>, want: Want) -> Result<TokenValue, RefreshError> {
+        let token = match (self.refresher.token(task, &want).await, self.want) {
             (Err(RefreshError::Stopped(_)), Want::Anew { .. }) => {
                 let since = self.refresher.version(task, TokenKind::AccessToken).await?;
                 self.refresher.token(task, &Want::Anew { since }).await

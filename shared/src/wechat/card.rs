@@ -4,7 +4,7 @@
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use super::TokenValue;
+use super::{TokenValue, hex};
 
 /// Signs `values` with the api_ticket: SHA-1 of all of them, sorted as bytes and put together, as hexadecimal digits in
 /// lower case. Empty ones take no part. Which ones there are is up to the kind of card: `timestamp` and `card_id`
@@ -12,6 +12,5 @@ use super::TokenValue;
 pub fn card_signature(api_ticket: &TokenValue, values: &[&str]) -> String {
     let mut values = [&[api_ticket.expose()], values].concat();
     values.sort_unstable();
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, values.concat().as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, values.concat().as_bytes()).as_ref())
 }

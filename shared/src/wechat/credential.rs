@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::client::{ApiCall, WechatClient};
-use super::{App, AppKind, Unusable, WechatError};
+use super::{App, AppKind, Unusable, WechatError, hex};
 use crate::deadline::Deadline;
 use crate::secret::Secret;
 
@@ -69,8 +69,7 @@ impl TokenValue {
 
     /// What names the value where it may not be shown.
     pub fn hash(&self) -> TokenHash {
-        let digest = digest(&SHA256, self.expose().as_bytes());
-        TokenHash(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+        TokenHash(hex(digest(&SHA256, self.expose().as_bytes()).as_ref()))
     }
 }
 

@@ -9,6 +9,10 @@ pub const CODE_BLOCKED: i64 = 40226;
 pub const INVALID_CODE: i64 = 40029;
 /// The code has been exchanged before.
 pub const CODE_BEEN_USED: i64 = 40163;
+/// The openid is none of the app's.
+pub const INVALID_OPENID: i64 = 40003;
+/// The openid is of another appid.
+pub const OPENID_MISMATCH: i64 = 43104;
 /// The appid is wrong, or not the one that the rest of the request is of.
 pub const INVALID_APPID: i64 = 40013;
 /// The caller's address is not in the whitelist.
@@ -48,7 +52,9 @@ pub fn class(errcode: i64) -> Class {
         44993 | 45009 | 45047 | 48006 => Class::Quota,
         INVALID_APPID | 40125 | INVALID_IP | 40243 | 41002 | 41004 | 48001 | 48004 | 50004 | 50007 | 61004 | 61007
         | 89002 | 89503 | 89506 | 89507 => Class::Operator,
-        40002..=40004
+        40002
+        | INVALID_OPENID
+        | 40004
         | 40007
         | 40016
         | 40033
@@ -71,7 +77,7 @@ pub fn class(errcode: i64) -> Class {
         | 42002
         | 43001..=43004
         | 43101
-        | 43104
+        | OPENID_MISMATCH
         | 43107
         | 44002
         | 45002

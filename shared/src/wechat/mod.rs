@@ -197,10 +197,19 @@ impl TryFrom<String> for LoginCode {
     }
 }
 
-/// A text of 1 to `longest` visible ASCII characters.
+/// Whether a text has 1 to `longest` characters, and all of them are visible ASCII: what WeChat's codes and ids are.
+pub fn is_visible_ascii(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Such a text, if it is one.
 fn visible_ascii(text: String, longest: usize) -> Option<Secret> {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-    (visible && (1..=longest).contains(&text.len())).then(|| Secret::new(text))
+    is_visible_ascii(&text, longest).then(|| Secret::new(text))
+}
+
+/// Bytes as hexadecimal digits in lower case.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A user within one app. Personal data: it cannot be printed.

@@ -1,6 +1,6 @@
 //! `/wxa/business/`: the phone number that a user has let the mini program have.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::client::{ApiCall, WechatClient};
@@ -30,8 +30,22 @@ pub struct PhoneNumber {
     pub phone_number: Secret,
     /// Without it.
     pub pure_phone_number: Secret,
-    /// Such as `86`.
+    /// Such as `86`. The documentation says text, and shows a number.
+    #[serde(deserialize_with = "text_or_number")]
     pub country_code: Secret,
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum TextOrNumber {
+        Number(u32),
+        Text(String),
+    }
+    TextOrNumber::deserialize(deserializer).map(|code| match code {
+        TextOrNumber::Number(number) => Secret::new(number.to_string()),
+        TextOrNumber::Text(text) => Secret::new(text),
+    })
 }
 
 #[derive(Deserialize)]
@@ -63,5 +77,19 @@ impl WechatClient {
             return Err(WechatError::Answer(Unusable::Malformed));
         }
         Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_country_code_is_text_or_a_number() {
+        for code in ["86", "\"86\""] {
+            let json = format!(r#"{{"phoneNumber":"1","purePhoneNumber":"1","countryCode":{code}}}"#);
+            let number: PhoneNumber = serde_json::from_str(&json).unwrap();
+            assert_eq!(number.country_code.expose(), "86");
+        }
     }
 }

@@ -16,19 +16,23 @@ use tokio::time::Instant;
 use crate::clock::Moment;
 use crate::wechat::{TokenHash, TokenValue};
 
-/// How long a refresher has a token to itself. Readers wait for a reply for 9 s at most, so one who comes when a holder
-/// has died still gets a token.
-pub const LEASE: Duration = Duration::from_secs(6);
+/// How long a refresher has a token to itself. A function has 5 s or more for a token, so whoever comes when a holder has
+/// died still gets one.
+pub const LEASE: Duration = Duration::from_secs(4);
 
 /// How long a reader has the refresher to itself: until that one has started and taken the lease.
-pub const CLAIM: Duration = Duration::from_secs(3);
+pub const CLAIM: Duration = Duration::from_secs(2);
 
 /// A value with no more than this left is not worth starting a call with.
 pub const USABLE: Duration = Duration::from_secs(30);
 
-/// When a value is refreshed before it ends. Earlier than that, WeChat gives the same again.
+/// When a value is refreshed before it ends. Earlier than that, WeChat gives the same access token again. Of tickets that
+/// is not documented: at worst the same one comes again each minute until it ends.
 /// Source: "Get stable access token".
 pub const DUE: Duration = Duration::from_secs(300);
+
+/// What is added to the longest pause before one is taken for the work of a wrong clock.
+const SKEW: Duration = Duration::from_secs(60);
 
 /// How long it is remembered that WeChat stands by a value that it refuses.
 const STANDS_BY: Duration = Duration::from_secs(60);
@@ -188,7 +192,8 @@ impl Row {
                 stands_by.map(|(_, until)| (Reason::StandsBy, *until)).or(failure)
             }
         };
-        stop.filter(|(_, until)| now < *until).map(|(reason, until)| Err(Stopped { reason, until }))
+        let counts = |reason: Reason, until: Moment| now < until && until.since(now) <= reason.longest_pause() + SKEW;
+        stop.filter(|(reason, until)| counts(*reason, *until)).map(|(reason, until)| Err(Stopped { reason, until }))
     }
 
     fn satisfies(&self, want: &Want, held: &Held, now: Moment) -> bool {
@@ -227,6 +232,16 @@ impl Reason {
         matches!(self, Self::Errcode(SYSTEM_BUSY) | Self::NoAnswer)
     }
 
+    /// The longest of the pauses below.
+    fn longest_pause(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Errcode(SYSTEM_BUSY) | Self::NoAnswer => 30,
+            Self::Errcode(DAILY_QUOTA | IP_REFUSED_FOR_A_DAY) => 24 * 3600 + 120,
+            Self::Errcode(IP_REFUSED_FOR_AN_HOUR) => 3600,
+            Self::Errcode(_) | Self::StandsBy => 600,
+        })
+    }
+
     /// How long nobody asks again, after so many failures in a row; `again`, if the last one had the same reason.
     /// Source of the codes: "Get stable access token".
     fn pause(self, times: u32, again: bool, now: Moment) -> Duration {
@@ -236,9 +251,10 @@ impl Reason {
             |first: u64, longest: u64| first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(longest);
         let secs = match self {
             Self::Errcode(SYSTEM_BUSY) | Self::NoAnswer => doubling(1, 30),
-            // The day's quota is used up. When the day ends is not documented: after Beijing's midnight, by the hour.
-            Self::Errcode(DAILY_QUOTA) if !again => return until_midnight_in_beijing(now),
-            Self::Errcode(DAILY_QUOTA | IP_REFUSED_FOR_AN_HOUR) => HOUR,
+            // The day's quota is used up. When WeChat's day ends is not documented: probably at midnight in Beijing.
+            Self::Errcode(DAILY_QUOTA) if !again => return until_tomorrow_in_beijing(now),
+            Self::Errcode(DAILY_QUOTA) => 10 * MINUTE,
+            Self::Errcode(IP_REFUSED_FOR_AN_HOUR) => HOUR,
             Self::Errcode(IP_REFUSED_FOR_A_DAY) => 24 * HOUR,
             Self::Errcode(MINUTE_QUOTA) => MINUTE,
             // Each call sends the administrator a message.
@@ -256,10 +272,11 @@ const IP_TO_BE_CONFIRMED: i64 = 89503;
 const IP_REFUSED_FOR_A_DAY: i64 = 89506;
 const IP_REFUSED_FOR_AN_HOUR: i64 = 89507;
 
-fn until_midnight_in_beijing(now: Moment) -> Duration {
+/// Until two minutes after midnight, because WeChat's clock is not ours.
+fn until_tomorrow_in_beijing(now: Moment) -> Duration {
     const DAY: u64 = 86_400_000;
     const UTC_PLUS_8: u64 = 8 * 3_600_000;
-    Duration::from_millis(DAY - (now.as_millis() + UTC_PLUS_8) % DAY)
+    Duration::from_millis(DAY - (now.as_millis() + UTC_PLUS_8) % DAY + 120_000)
 }
 
 /// For how long somebody has seen a row as it is, on a clock that only counts.
@@ -417,7 +434,20 @@ mod tests {
             assert_eq!(pauses(reason, expected.len()), expected, "{reason:?}");
         }
         // 03:30 in UTC is 11:30 in Beijing.
-        assert_eq!(pauses(Reason::Errcode(45009), 3), [12 * 3600 + 1800, 3600, 3600]);
+        assert_eq!(pauses(Reason::Errcode(45009), 3), [12 * 3600 + 1800 + 120, 600, 600]);
+    }
+
+    #[test]
+    fn no_pause_of_a_clock_that_is_hours_ahead_stops_anybody() {
+        for reason in [Reason::NoAnswer, Reason::Errcode(40164), Reason::Errcode(89507)] {
+            let failure = Row::default().failure(&Want::Usable, reason, NOW + secs(6 * 3600));
+            let row = Row { version: 2, failure: Some(failure), ..Row::default() };
+            assert!(matches!(row.refresher_step(&Want::Usable, NOW, JUST_NOW), RefresherStep::Take), "{reason:?}");
+        }
+        // Seconds are usual.
+        let failure = Row::default().failure(&Want::Usable, Reason::NoAnswer, NOW + secs(5));
+        let row = Row { version: 2, failure: Some(failure), ..Row::default() };
+        assert!(matches!(row.refresher_step(&Want::Usable, NOW, JUST_NOW), RefresherStep::Stop(_)));
     }
 
     #[test]

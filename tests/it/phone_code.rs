@@ -95,6 +95,17 @@ async fn every_errcode_has_its_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_number_is_none() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    world.sandbox("PUT", &format!("/users/{}", caller.person), json!({ "phoneNumber": "" })).await;
+    let code = fresh_code(&world, &caller).await;
+    let reply = by_code(&world, &caller, &code).await;
+    assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"));
+    assert!(!caller.row(&world).await.contains_key("phoneNumber"));
+}
+
+#[tokio::test]
 async fn a_wechat_that_hangs_is_unavailable_and_not_asked_again() {
     let world = World::start().await;
     let caller = world.caller().await;

@@ -27,6 +27,12 @@ fn without(mut object: Value, name: &str) -> Value {
     object
 }
 
+fn with(object: &Value, name: &str, value: &str) -> Value {
+    let mut object = object.clone();
+    object[name] = value.into();
+    object
+}
+
 #[tokio::test]
 async fn a_number_is_told_kept_sealed_and_shown_from_then_on() {
     for by_code in [true, false] {
@@ -161,6 +167,7 @@ async fn data_that_does_not_open_gets_one_answer_whatever_is_wrong() {
         ("no phoneNumber", json(&without(good.clone(), "phoneNumber"))),
         ("no purePhoneNumber", json(&without(good.clone(), "purePhoneNumber"))),
         ("no countryCode", json(&without(good.clone(), "countryCode"))),
+        ("an empty phoneNumber", json(&with(&good, "phoneNumber", ""))),
         ("a phoneNumber that is a number", json(&json!({ "phoneNumber": 1, "watermark": good["watermark"] }))),
         ("no watermark", json(&without(good.clone(), "watermark"))),
         ("a watermark that is an array", watermark(json!([caller.app_id, now]))),

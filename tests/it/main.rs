@@ -3,6 +3,8 @@
 
 mod binaries;
 mod budget;
+mod card_account;
+mod card_ext;
 mod configuration;
 mod early;
 mod events;

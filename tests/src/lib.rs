@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod callers;
+pub mod cards;
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod logs;

@@ -13,6 +13,7 @@ mod gateway;
 mod identities;
 mod login;
 mod machine;
+mod oauth_login;
 mod phone_code;
 mod phone_decrypt;
 mod phone_session;

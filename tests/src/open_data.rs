@@ -2,12 +2,15 @@
 
 use aes::Aes128;
 use aes::cipher::block_padding::{NoPadding, Padding, Pkcs7};
-use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _};
+use aes::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::{Value, json};
 use shared::random;
+
+/// Bytes of a block, of a key and of an iv.
+pub type Block = [u8; 16];
 
 /// `encryptedData` and `iv` of some bytes.
 pub fn encrypt(session_key: &str, plaintext: &[u8]) -> Value {
@@ -20,10 +23,19 @@ pub fn encrypt_blocks(session_key: &str, plaintext: &[u8]) -> Value {
 }
 
 fn encrypt_padded<P: Padding>(session_key: &str, plaintext: &[u8]) -> Value {
-    let key: [u8; 16] = STANDARD.decode(session_key).unwrap().try_into().unwrap();
-    let iv = random::bytes::<16>();
-    let encrypted = cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into()).encrypt_padded_vec::<P>(plaintext);
-    json!({ "encryptedData": STANDARD.encode(encrypted), "iv": STANDARD.encode(iv) })
+    let key = STANDARD.decode(session_key).unwrap().try_into().unwrap();
+    let iv = random::bytes();
+    json!({ "encryptedData": STANDARD.encode(ciphertext::<P>(key, iv, plaintext)), "iv": STANDARD.encode(iv) })
+}
+
+/// AES-128-CBC.
+pub fn ciphertext<P: Padding>(key: Block, iv: Block, plaintext: &[u8]) -> Vec<u8> {
+    cbc::Encryptor::<Aes128>::new(&key.into(), &iv.into()).encrypt_padded_vec::<P>(plaintext)
+}
+
+/// AES-128-CBC with PKCS#7, back again.
+pub fn plaintext(key: Block, iv: Block, ciphertext: &[u8]) -> Option<Vec<u8>> {
+    cbc::Decryptor::<Aes128>::new(&key.into(), &iv.into()).decrypt_padded_vec::<Pkcs7>(ciphertext).ok()
 }
 
 /// SHA-1 as hexadecimal digits.

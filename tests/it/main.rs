@@ -25,6 +25,7 @@ mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_tokens;
 mod secrecy;
+mod secrecy_of_answers;
 mod sessions;
 mod store_faults;
 mod tls;

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambda_http::http::{Request, StatusCode};
+use serde::Deserialize;
 use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::aws::{self, Caller};
 use crate::deadline::Deadline;
+use crate::error::ErrorCode;
 use crate::net::{HttpClient, HttpError};
 
 /// A synchronous call lasts as long as the function does.
@@ -18,6 +20,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 const LONGEST_ANSWER: usize = 256 * 1024;
 
 const FUNCTION_ERROR: &str = "x-amz-function-error";
+
+/// What a function error says, as far as it is of use here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FunctionError {
+    error_type: String,
+}
 
 /// Invokes functions.
 #[derive(Debug)]
@@ -30,6 +39,9 @@ pub struct Lambda {
 /// Why an invocation had no success.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
+    /// The function ran, and says that it takes no such event.
+    #[error("the function that was invoked refuses the event")]
+    Event,
     /// The function ran, and failed.
     #[error("the function that was invoked failed")]
     Function,
@@ -68,7 +80,7 @@ impl Lambda {
         let response = self.http.send(request, LONGEST_ANSWER, deadline.at_most(LONGEST_WAIT)).await;
         let response = response.map_err(InvokeError::Transport)?;
         match response.status {
-            StatusCode::OK if response.headers.contains_key(FUNCTION_ERROR) => Err(InvokeError::Function),
+            StatusCode::OK if response.headers.contains_key(FUNCTION_ERROR) => Err(function_error(&response.body)),
             StatusCode::OK => Ok(()),
             StatusCode::TOO_MANY_REQUESTS => Err(InvokeError::Throttled),
             status if status.is_server_error() => Err(InvokeError::Unavailable(status)),
@@ -88,5 +100,12 @@ impl Lambda {
         let mut request = request.body(Bytes::from(event.to_string())).ok()?;
         self.caller.sign("lambda", region, &mut request).ok()?;
         Some(request)
+    }
+}
+
+fn function_error(body: &[u8]) -> InvokeError {
+    match serde_json::from_slice(body) {
+        Ok(FunctionError { error_type }) if error_type == ErrorCode::InvalidRequest.as_str() => InvokeError::Event,
+        _ => InvokeError::Function,
     }
 }

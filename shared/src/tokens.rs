@@ -47,7 +47,7 @@ struct InMemory {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The refresher cannot be invoked.
+    /// The refresher cannot be invoked, or does not know the app.
     #[error("token-refresher cannot be invoked")]
     Invoke(#[source] InvokeError),
     /// WeChat refuses a new token as well.
@@ -165,7 +165,9 @@ impl Tokens {
         let event = json!({ "appId": id.app_id.as_str(), "kind": id.kind, "failed": failed });
         match self.lambda.invoke(&self.refresher, &event, deadline).await {
             Ok(()) => Ok(true),
-            Err(err @ (InvokeError::Refused(_) | InvokeError::Request)) => Err(TokenError::Invoke(err)),
+            Err(err @ (InvokeError::Event | InvokeError::Refused(_) | InvokeError::Request)) => {
+                Err(TokenError::Invoke(err))
+            }
             Err(err) => {
                 tracing::warn!(cause = chain(&err), "token-refresher did not run to its end");
                 Ok(false)

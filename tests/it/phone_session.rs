@@ -149,3 +149,18 @@ async fn a_code_needs_no_key_of_the_session_and_a_token_that_does_not_open_is_no
     assert_eq!(by_code(&after, 1).await, 200);
     assert_eq!(before.calls_of("/cgi-bin/stable_token").await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_session_of_an_app_that_is_configured_no_more_is_a_mistake_of_ours() {
+    let one = json!({ "appId": "wxone", "appSecret": "s1", "kind": "mini-program" });
+    let two = json!({ "appId": "wxtwo", "appSecret": "s2", "kind": "mini-program" });
+    let before = World::start_with([("WECHAT_APPS", &json!([one, two]).to_string())]).await;
+    let caller = before.log_in(&before.person(Value::Null).await, "wxtwo").await;
+    let after = with(&before, "WECHAT_APPS", &json!([one]).to_string()).await;
+    let button = caller.phone_button(&before, json!({})).await;
+    let reply = caller.call(&after, "phone-decrypt", json!({ "code": button["code"] })).await;
+    assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
+    assert!(before.calls_of("/cgi-bin/stable_token").await.is_empty());
+    // What needs no token of the app goes on.
+    assert_eq!(decrypt(&after, &caller, &button).await.status, 200);
+}

@@ -9,6 +9,7 @@ mod configuration;
 mod early;
 mod events;
 mod freeze;
+mod function_store_faults;
 mod gateway;
 mod identities;
 mod login;

@@ -1,5 +1,6 @@
 //! `user-info` links a unionid that WeChat's profile brings, by the rules of `login`.
 
+use axum::http::StatusCode;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::callers::Caller;
@@ -107,6 +108,23 @@ async fn many_profiles_and_logins_at_once_link_once() {
     assert!(logins.iter().all(|login| login.id == caller.id));
     assert!(world.rows_at("USER#", "CONFLICT#").await.is_empty());
     assert_eq!(world.rows_at("UNIONID#", "UNIONID").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_unionid_that_was_linked_a_moment_ago_is_the_users() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let caller = world.caller().await;
+    let unlinked = json!({ "pk": { "S": format!("USER#{}", caller.id) }, "sk": { "S": "USER" } });
+    world.sandbox("PUT", &format!("/users/{}", caller.person), json!({ "unionid": "union-a-moment-ago" })).await;
+    assert_eq!(world.log_in(&caller.person, &caller.app_id).await.id, caller.id);
+    let wish = json!({ "user": caller.person, "anonymous": true });
+    let mut body = world.sandbox("POST", "/getUserProfile", wish).await;
+    body.as_object_mut().unwrap().remove("errMsg").unwrap();
+    // The session is read, and then the user as before that login.
+    proxy.inject_after("GetItem", 1, 1, Kind::Refuse(StatusCode::OK, json!({ "Item": unlinked })));
+    let reply = caller.call(&world, "user-info", body).await;
+    assert_eq!((reply.status, &reply.json["user"]["hasUnionId"]), (200, &json!(true)));
+    assert!(world.rows_at(&format!("USER#{}", caller.id), "CONFLICT#").await.is_empty());
 }
 
 #[tokio::test]

@@ -44,8 +44,14 @@ impl Users {
         let mut pauses = Pauses::until(deadline);
         loop {
             let plan = Plan::new(Known::read(&self.table, identity, deadline).await?, identity, has_another_unionid);
-            if *plan.user() != user.id || !matches!(plan, Plan::Link(_)) {
-                return Ok(self.conflict(&plan, user, identity, now, deadline).await);
+            match &plan {
+                Plan::Link(id) if *id == user.id => {}
+                Plan::Return(id) if *id == user.id && user.unionid.is_none() => {
+                    // Somebody else has linked it since `user` was read.
+                    user.unionid.clone_from(&identity.unionid);
+                    return Ok(None);
+                }
+                _ => return Ok(self.conflict(&plan, user, identity, now, deadline).await),
             }
             match self.table.transact(plan.writes(identity, now), deadline).await? {
                 Transaction::Committed => {

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde_json::Value;
+use shared::clock::Timestamp;
+use shared::wechat::SessionKey;
+use shared::wechat::open_data::EncryptedData;
 
+use crate::demo_user::DEMO_SESSION_KEY;
 use crate::event::{epoch_millis, log_time};
 use crate::functions::request_id;
+use crate::sandbox::encrypt;
 
 /// Why there is no such event.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +26,8 @@ pub enum SampleError {
     Unreadable { path: PathBuf, source: io::Error },
 }
 
-/// The event `events/<function>/<case>.json` below `root`, as if it came in `now`.
+/// The event `events/<function>/<case>.json` below `root`, as if it came in `now`, with what WeChat encrypted for the
+/// demo user as if that were of `now` too.
 ///
 /// # Errors
 ///
@@ -33,7 +39,23 @@ pub fn fresh(root: &Path, function: &str, case: &str, now: SystemTime) -> Result
         context.insert("time".to_owned(), log_time(now).into());
         context.insert("timeEpoch".to_owned(), epoch_millis(now).into());
     }
+    if let Some(body) = event["body"].as_str().and_then(|body| with_fresh_watermark(body, now)) {
+        event["body"] = body.into();
+    }
     Ok(event)
+}
+
+/// The body with its data encrypted anew. `None` if there is none in it that the demo user's session_key opens. The new
+/// body is as long as the old one, because a time is.
+fn with_fresh_watermark(body: &str, now: SystemTime) -> Option<String> {
+    let mut input: Value = serde_json::from_str(body).ok()?;
+    let data = EncryptedData::parse(input["encryptedData"].as_str()?, input["iv"].as_str()?).ok()?;
+    let mut plaintext = data.open::<Value>(&SessionKey::new(DEMO_SESSION_KEY))?.data;
+    plaintext["watermark"]["timestamp"] = Timestamp::from(now).as_secs().into();
+    let encrypted = encrypt(DEMO_SESSION_KEY, &plaintext)?;
+    input["encryptedData"] = encrypted.encrypted_data.into();
+    input["iv"] = encrypted.iv.into();
+    Some(input.to_string())
 }
 
 /// The event as it is in the file.

@@ -51,7 +51,7 @@ struct InMemory {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The refresher cannot be invoked.
+    /// The refresher cannot be invoked, or does not know the app.
     #[error("token-refresher cannot be invoked")]
     Invoke(#[source] InvokeError),
     /// WeChat refuses a new token as well.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use local::demo_user::{DEMO_PHONE_CODE, DEMO_SESSION_KEY, DEMO_TOKEN};
 use local::sample;
 use serde_json::{Value, json};
 use stubs::runtime_api::Process;
@@ -28,16 +29,49 @@ fn event(function: &str, case: &str) -> Value {
 #[tokio::test]
 async fn every_binary_answers_behind_the_runtime_api() {
     let world = World::start_embedded().await;
-    for (function, logical_id) in
-        [("login", "LoginFunction"), ("logout", "LogoutFunction"), ("user-info", "UserInfoFunction")]
-    {
+    for (function, logical_id) in [
+        ("card-ext", "CardExtFunction"),
+        ("login", "LoginFunction"),
+        ("logout", "LogoutFunction"),
+        ("phone-decrypt", "PhoneDecryptFunction"),
+        ("user-info", "UserInfoFunction"),
+    ] {
         let process = Process::start(&binary(function).await, &variables(&world, logical_id)).await;
         let first = process.invoke(&event(function, "valid")).await.outcome.unwrap();
         assert_eq!(first["statusCode"], 200, "{function}: {first}");
         assert_eq!(first["headers"]["content-type"], "application/json");
         assert_eq!(first["isBase64Encoded"], false);
-        process.stop().await;
+        let written = text(process.stop().await);
+        assert!(written.contains(r#""message":"request""#), "{function}: {written}");
+        for secret in [DEMO_TOKEN, DEMO_SESSION_KEY, DEMO_PHONE_CODE, "13800138000", "oDemoUserOfTheLocalMachine"] {
+            assert!(!written.contains(secret), "{function}: {secret} in {written}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_binary_that_is_invoked_directly_takes_and_returns_json() {
+    let world = World::start_embedded().await;
+    let process = Process::start(&binary("token-refresher").await, &variables(&world, "TokenRefresherFunction")).await;
+    let reply = process.invoke(&event("token-refresher", "scheduled")).await.outcome.unwrap();
+    assert_eq!((reply["refreshed"].as_array().unwrap().len(), &reply["failures"]), (4, &json!([])), "{reply}");
+    let nothing_due = process.invoke(&event("token-refresher", "eventbridge-rule")).await.outcome.unwrap();
+    assert_eq!(nothing_due, json!({ "refreshed": [], "failures": [] }));
+    let refused = process.invoke(&event("token-refresher", "unknown-app")).await.outcome.unwrap_err();
+    assert_eq!(refused["errorType"], "invalid_request");
+    assert_eq!(refused["errorMessage"], "field `appId` is not an app of this backend");
+    let written = text(process.stop().await);
+    for (app_id, kind) in [
+        ("wx0123456789abcdef", "access_token"),
+        ("wx1123456789abcdef", "access_token"),
+        ("wx1123456789abcdef", "wx_card"),
+        ("wx1123456789abcdef", "jsapi"),
+    ] {
+        assert!(!written.contains(&world.live(app_id, kind).await), "{app_id} {kind}");
+    }
+    let lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}")));
+    let requests = lines.filter(|line| line["message"] == "request" && line["function"] == "token-refresher");
+    assert_eq!(requests.count(), 3);
 }
 
 #[tokio::test]
@@ -78,10 +112,11 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
 
 #[tokio::test]
 async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
-    let process = Process::start(&binary("logout").await, &BTreeMap::new()).await;
-    let output = process.output().await;
-    assert!(!output.status.success());
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "Error: TABLE_NAME is not set\n");
+    for function in ["card-ext", "logout", "phone-decrypt", "token-refresher", "user-info"] {
+        let output = Process::start(&binary(function).await, &BTreeMap::new()).await.output().await;
+        assert!(!output.status.success(), "{function}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "Error: TABLE_NAME is not set\n", "{function}");
+    }
 }
 
 fn text(output: std::process::Output) -> String {

@@ -1,12 +1,18 @@
 //! Every sample event, invoked as it is: what comes back is what the READMEs of the functions promise.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use local::demo_user::DEMO_SESSION_KEY;
+use local::functions::Functions;
 use local::sample;
 use serde_json::{Value, json};
+use shared::wechat::SessionKey;
+use shared::wechat::open_data::EncryptedData;
 use tests::root;
 use tests::world::{World, reply};
 
 /// Which replies have more than the expected fields, because part of them is random.
-const RANDOM: [&str; 4] = ["token", "expiresIn", "user", "requestId"];
+const RANDOM: [&str; 5] = ["cardExt", "expiresIn", "requestId", "token", "user"];
 
 #[tokio::test]
 async fn every_event_of_login_gets_its_answer() {
@@ -17,9 +23,10 @@ async fn every_event_of_login_gets_its_answer() {
             ("valid", user.clone()),
             ("valid-base64", user.clone()),
             ("with-app-id", user),
-            ("bad-code", error(400, "login_code_invalid", "the code is wrong, too old or used up; get a new one")),
+            ("bad-code", code_invalid("login_code_invalid")),
             ("malformed-code", error(400, "invalid_request", "field `code` is not valid")),
             ("missing-code", error(400, "invalid_request", "missing field `code`")),
+            ("official-account", code_invalid("login_code_invalid")),
             ("unknown-app", error(400, "invalid_request", "field `appId` is not an app of this backend")),
             ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
             ("repeated-field", error(400, "invalid_request", "duplicate field `code`")),
@@ -35,13 +42,17 @@ async fn every_event_of_login_gets_its_answer() {
 
 #[tokio::test]
 async fn every_event_of_user_info_gets_its_answer() {
-    let unauthorized = error(401, "session_invalid", "there is no such session (any more); log in");
+    let stale = "the data is not of this session; log in and ask the user again";
     check(
         "user-info",
         &[
             ("valid", json!({ "status": 200 })),
-            ("no-session", unauthorized.clone()),
-            ("wrong-session", unauthorized),
+            ("set-profile", json!({ "status": 200 })),
+            ("wechat-profile", json!({ "status": 200 })),
+            ("bad-avatar", error(400, "invalid_request", "field `avatarUrl` is not valid")),
+            ("bad-signature", error(409, "session_key_stale", stale)),
+            ("no-session", unauthorized()),
+            ("wrong-session", unauthorized()),
             ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
         ],
     )
@@ -55,11 +66,118 @@ async fn every_event_of_logout_gets_its_answer() {
         &[
             ("valid", json!({ "status": 200 })),
             ("all", json!({ "status": 200 })),
-            ("no-session", error(401, "session_invalid", "there is no such session (any more); log in")),
+            ("no-session", unauthorized()),
             ("malformed", error(400, "invalid_request", "field `all` is not valid")),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn every_event_of_phone_decrypt_gets_its_answer() {
+    let number = json!({
+        "status": 200, "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+    });
+    check(
+        "phone-decrypt",
+        &[
+            ("valid", number.clone()),
+            ("encrypted-data", number),
+            ("bad-code", code_invalid("phone_code_invalid")),
+            ("both", error(400, "invalid_request", "field `code` goes without `encryptedData` and `iv`")),
+            ("malformed-iv", error(400, "invalid_request", "field `iv` is not valid")),
+            ("no-session", unauthorized()),
+            ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_card_ext_gets_its_answer() {
+    let signed = |codes: &str| json!({ "status": 200, "cardId": format!("pDemoCardWithCodesOf{codes}000") });
+    let chosen = "field `code` is not the client's to choose for this card";
+    let unknown = "the user has not signed in at the official account yet";
+    check(
+        "card-ext",
+        &[
+            ("valid", signed("Wechat")),
+            ("server-code", signed("Server")),
+            ("client-code", signed("Client")),
+            ("missing-code", error(400, "invalid_request", "missing field `code`, which this card needs")),
+            ("unexpected-code", error(400, "invalid_request", chosen)),
+            ("unknown-card", error(400, "card_unknown", "there is no such card")),
+            ("openid-unknown", error(409, "openid_unknown", unknown)),
+            ("no-session", unauthorized()),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_token_refresher_gets_its_answer() {
+    let (mini_program, official_account) = ("wx0123456789abcdef", "wx1123456789abcdef");
+    let refreshed = |tokens: &[(&str, &str)]| {
+        let tokens = tokens.iter().map(|(app, kind)| json!({ "appId": app, "kind": kind, "expiresIn": 7200 }));
+        json!({ "refreshed": tokens.collect::<Vec<_>>(), "failures": [] })
+    };
+    let refused = |message: &str| json!({ "errorType": "invalid_request", "errorMessage": message });
+    let all = refreshed(&[
+        (mini_program, "access_token"),
+        (official_account, "access_token"),
+        (official_account, "wx_card"),
+        (official_account, "jsapi"),
+    ]);
+    let one = refreshed(&[(mini_program, "access_token")]);
+    check_direct(
+        "token-refresher",
+        &[
+            ("scheduled", all.clone()),
+            ("eventbridge-rule", all),
+            ("one-token", one.clone()),
+            ("after-refusal", one),
+            ("ticket", refreshed(&[(official_account, "wx_card")])),
+            ("unknown-app", refused("field `appId` is not an app of this backend")),
+            ("malformed", refused("field `kind` is not valid")),
+        ],
+    )
+    .await;
+}
+
+#[test]
+fn every_function_has_events_and_every_event_a_function() {
+    let folders = std::fs::read_dir(root().join("events")).unwrap().map(|entry| entry.unwrap());
+    let folders = folders.filter(|entry| entry.file_type().unwrap().is_dir());
+    let mut folders: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let mut functions: Vec<_> = Functions::names().collect();
+    folders.sort();
+    functions.sort_unstable();
+    assert_eq!(folders, functions);
+}
+
+#[test]
+fn what_is_encrypted_in_an_event_is_made_fresh_and_nothing_else_is() {
+    let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let body = |case: &str, fresh: bool| {
+        let event = match fresh {
+            true => sample::fresh(&root(), "phone-decrypt", case, now).unwrap(),
+            false => sample::read(&root(), "phone-decrypt", case).unwrap(),
+        };
+        event["body"].as_str().unwrap().to_owned()
+    };
+    let open = |body: &str| {
+        let input: Value = serde_json::from_str(body).unwrap();
+        let data = EncryptedData::parse(input["encryptedData"].as_str().unwrap(), input["iv"].as_str().unwrap());
+        data.unwrap().open::<Value>(&SessionKey::new(DEMO_SESSION_KEY)).unwrap().data
+    };
+    let (fresh, file) = (body("encrypted-data", true), body("encrypted-data", false));
+    let mut expected = open(&file);
+    expected["watermark"]["timestamp"] = 1_800_000_000.into();
+    assert_eq!(open(&fresh), expected);
+    assert_eq!(fresh.len(), file.len(), "the event says how long its body is");
+    for case in ["valid", "malformed-iv"] {
+        assert_eq!(body(case, true), body(case, false), "{case}");
+    }
 }
 
 /// The fields of a success.
@@ -67,6 +185,7 @@ fn keys(function: &str) -> &'static [&'static str] {
     match function {
         "login" => &["token", "expiresIn", "user"],
         "user-info" => &["user"],
+        "card-ext" => &["cardId", "cardExt"],
         _ => &[],
     }
 }
@@ -75,12 +194,18 @@ fn error(status: u16, code: &str, message: &str) -> Value {
     json!({ "status": status, "code": code, "message": message })
 }
 
+fn unauthorized() -> Value {
+    error(401, "session_invalid", "there is no such session (any more); log in")
+}
+
+fn code_invalid(code: &str) -> Value {
+    error(400, code, "the code is wrong, too old or used up; get a new one")
+}
+
 async fn check(function: &str, expected: &[(&str, Value)]) {
     let world = World::start_embedded().await;
     let instance = world.instance(function).await;
-    let mut cases: Vec<_> = expected.iter().map(|(case, _)| (*case).to_owned()).collect();
-    cases.sort();
-    assert_eq!(cases, sample::cases(&root(), function), "every file has an expectation");
+    expect_every_file(function, expected);
     for (case, expected) in expected {
         let event = sample::fresh(&root(), function, case, world.now()).unwrap();
         let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
@@ -97,4 +222,22 @@ async fn check(function: &str, expected: &[(&str, Value)]) {
         body.insert("status".to_owned(), reply.status.into());
         assert_eq!(&reply.json, expected, "{case}");
     }
+}
+
+/// Each event at a machine of its own: a refresh leaves something behind.
+async fn check_direct(function: &str, expected: &[(&str, Value)]) {
+    expect_every_file(function, expected);
+    for (case, expected) in expected {
+        let world = World::start_embedded().await;
+        let event = sample::fresh(&root(), function, case, world.now()).unwrap();
+        let result = world.instance(function).await.invoke(event.to_string().into_bytes(), world.now()).await;
+        let outcome = result.map_or_else(|err| json!(err), |reply| serde_json::from_slice(&reply).unwrap());
+        assert_eq!(&outcome, expected, "{case}");
+    }
+}
+
+fn expect_every_file(function: &str, expected: &[(&str, Value)]) {
+    let mut cases: Vec<_> = expected.iter().map(|(case, _)| (*case).to_owned()).collect();
+    cases.sort();
+    assert_eq!(cases, sample::cases(&root(), function), "every file has an expectation");
 }

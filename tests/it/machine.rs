@@ -13,10 +13,10 @@ use tokio::io::AsyncWriteExt as _;
 
 #[tokio::test]
 async fn the_demo_walks_the_whole_journey() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let mut exchanges = Vec::new();
     demo::run(&world.machine, |text| exchanges.push(text.to_owned())).await.unwrap();
-    assert_eq!(exchanges.len(), 9, "{exchanges:#?}");
+    assert_eq!(exchanges.len(), 25, "{exchanges:#?}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ async fn what_is_wrong_is_one_sentence() {
 #[tokio::test]
 async fn an_address_that_others_reach_is_warned_about() {
     let directory = Directory::new();
-    let arguments = [&["dev", "--bind", "0.0.0.0"][..], &FREE_PORTS].concat();
+    let arguments = [&["dev", "--no-schedule", "--bind", "0.0.0.0"][..], &FREE_PORTS].concat();
     let mut child = local(&directory.0, &arguments).await.spawn().unwrap();
     let ready = ready_line(&mut child).await;
     assert!(url(&ready, "functions").starts_with("http://127.0.0.1:"), "{ready}");

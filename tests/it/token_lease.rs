@@ -48,7 +48,7 @@ async fn lost_answers_of_the_table_change_nothing() {
     proxy.inject_after("UpdateItem", 1, 1, Kind::LoseAnswer);
     let reply = refresh(&world).await;
     assert_eq!(reply["refreshed"].as_array().unwrap().len(), 1, "{reply}");
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 1);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 1);
     assert_eq!(stored(&world).await, hash(&current(&world).await));
 }
 
@@ -77,11 +77,11 @@ async fn a_holder_that_dies_anywhere_delays_others_by_one_lease_at_most() {
         kill(&world, &proxy, &death).await;
         world.sandbox("DELETE", "/faults", Value::Null).await;
         world.advance(LEASE);
-        let calls = world.calls_of(STABLE_TOKEN).await;
+        let calls = world.count_of(STABLE_TOKEN).await;
         let reply = refresh(&world).await;
         assert_eq!(reply["refreshed"].as_array().unwrap().len(), 1, "{death:?}: {reply}");
         let again = u64::from(!matches!(death, Death::AfterWriting));
-        assert_eq!(world.calls_of(STABLE_TOKEN).await - calls, again, "{death:?}");
+        assert_eq!(world.count_of(STABLE_TOKEN).await - calls, again, "{death:?}");
         assert_eq!(stored(&world).await, hash(&current(&world).await), "{death:?}");
     }
 }
@@ -101,7 +101,7 @@ async fn kill(world: &World, proxy: &DynamoDbProxy, death: &Death) {
     let holder = tokio::spawn(async move { instance.invoke(by_reader().to_string().into_bytes(), now).await });
     match death {
         Death::BeforeWechatHasHeard | Death::BeforeWechatHasAnswered => {
-            while world.calls_of(path).await == 0 {
+            while world.count_of(path).await == 0 {
                 tokio::task::yield_now().await;
             }
         }
@@ -130,5 +130,5 @@ async fn a_slow_holder_cannot_write_over_a_newer_value() {
     // It finds what the other has written.
     assert_eq!(reply["failures"], json!([]), "{reply}");
     assert_eq!(stored(&world).await, hash(&new));
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 2);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 2);
 }

@@ -60,10 +60,10 @@ async fn a_scheduled_run_refreshes_what_is_due_and_nothing_else() {
     assert_eq!(refresh(&world, json!({})).await, nothing);
     world.advance(Duration::from_secs(6899));
     assert_eq!(refresh(&world, json!({})).await, nothing);
-    assert_eq!((world.calls_of(STABLE_TOKEN).await, world.calls_of(GETTICKET).await), (2, 2));
+    assert_eq!((world.count_of(STABLE_TOKEN).await, world.count_of(GETTICKET).await), (2, 2));
     world.advance(Duration::from_secs(1));
     assert_eq!(refresh(&world, json!({})).await, reply);
-    assert_eq!(world.calls_of("/cgi-bin/token").await, 0);
+    assert_eq!(world.count_of("/cgi-bin/token").await, 0);
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn what_is_no_request_is_a_function_error_that_names_the_field() {
     ] {
         assert_eq!(refusal(&world, event).await, ("invalid_request".to_owned(), message.to_owned()));
     }
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 0);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 0);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn one_app_that_fails_stops_no_other_and_is_named_with_its_code() {
     assert!(lines.iter().any(|line| line["errcode"] == 40164 && line["level"] == "WARN"));
     assert!(lines.iter().any(|line| line["seenIp"] == "127.0.0.1" && line["egressIp"] == "127.0.0.1"));
     // Tickets were not asked for without a token.
-    assert_eq!(world.calls_of(GETTICKET).await, 0);
+    assert_eq!(world.count_of(GETTICKET).await, 0);
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn after_a_failure_only_a_person_asks_wechat_before_its_time() {
     world.sandbox("PUT", "/whitelist", json!({ "appId": MINI_PROGRAM, "ips": null })).await;
     assert_eq!(refresh(&world, by_reader()).await["failures"], failed);
     assert_eq!(refresh(&world, json!({})).await["failures"], failed);
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 2); // The other app's is the second.
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 2); // The other app's is the second.
     assert_eq!(refresh(&world, of_mini_program()).await["refreshed"][0]["expiresIn"], 7200);
     assert_eq!(refresh(&world, by_reader()).await["failures"], json!([]));
 }

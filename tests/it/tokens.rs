@@ -34,7 +34,7 @@ async fn a_thousand_cold_readers_are_one_invocation_and_one_call_of_wechat() {
     assert_eq!(used.len(), 1000);
     let first = used[0].as_ref().unwrap();
     assert!(used.iter().all(|used| used.as_ref().unwrap() == first));
-    assert_eq!((world.calls_of(STABLE_TOKEN).await, lambda.take_invocations()), (1, 1));
+    assert_eq!((world.count_of(STABLE_TOKEN).await, lambda.take_invocations()), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn a_thousand_readers_whose_token_is_refused_are_one_call_of_wechat() {
     let used = storm(&readers, EACH, |hash| *hash != refused).await;
     let new = used[0].as_ref().unwrap();
     assert!(used.iter().all(|used| used.as_ref().unwrap() == new));
-    assert_eq!((world.calls_of(STABLE_TOKEN).await, lambda.take_invocations()), (2, 2));
+    assert_eq!((world.count_of(STABLE_TOKEN).await, lambda.take_invocations()), (2, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,7 +61,7 @@ async fn a_wechat_that_is_down_is_asked_three_times_in_five_seconds_by_a_thousan
     for _ in 0..=5 {
         let used = storm(&readers, EACH, |_| true).await;
         assert!(used.iter().all(|used| matches!(used, Err(TokenError::Stopped { .. }))));
-        calls.push(world.calls_of(STABLE_TOKEN).await);
+        calls.push(world.count_of(STABLE_TOKEN).await);
         world.advance(Duration::from_secs(1));
     }
     assert_eq!(calls, [1, 2, 2, 3, 3, 3]);
@@ -87,7 +87,7 @@ async fn a_warm_reader_asks_nobody_until_the_value_is_about_to_end() {
     assert_eq!(reply["refreshed"].as_array().unwrap().len(), 4, "{reply}");
     world.advance(Duration::from_secs(10));
     assert_ne!(reader.token().await.unwrap(), first);
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 3);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 3);
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_refused_token_that_others_have_replaced_is_no_call_of_wechat() {
     assert_eq!(readers[0].use_token(takes).await.1, 2);
     let (used, calls) = readers[1].use_token(takes).await;
     assert_ne!(used.unwrap(), refused);
-    assert_eq!((calls, world.calls_of(STABLE_TOKEN).await, lambda.take_invocations()), (2, 2, 2));
+    assert_eq!((calls, world.count_of(STABLE_TOKEN).await, lambda.take_invocations()), (2, 2, 2));
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_token_that_wechat_gives_and_refuses_is_not_asked_for_again_for_a_minu
         world.advance(Duration::from_secs(advance));
         let (used, calls) = reader.use_token(|_| false).await;
         assert!(matches!(used, Err(TokenError::Stopped { .. })), "{used:?}");
-        assert_eq!((calls, world.calls_of(STABLE_TOKEN).await), (1, expected));
+        assert_eq!((calls, world.count_of(STABLE_TOKEN).await), (1, expected));
     }
     // Everybody else may have more luck with it.
     assert!(reader.token().await.is_ok());
@@ -140,7 +140,7 @@ async fn a_second_token_that_is_refused_too_is_the_end() {
     world.sandbox("POST", "/tokens/revoke", json!({})).await;
     let (used, calls) = reader.use_token(|_| false).await;
     assert!(matches!(used, Err(TokenError::Refused(_))), "{used:?}");
-    assert_eq!((calls, world.calls_of(STABLE_TOKEN).await), (2, 2));
+    assert_eq!((calls, world.count_of(STABLE_TOKEN).await), (2, 2));
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn a_throttled_invocation_is_a_lost_election() {
     };
     let (first, second, ()) = tokio::join!(readers[0].token(), readers[1].token(), waiting);
     assert_eq!(first.unwrap(), second.unwrap());
-    assert_eq!(world.calls_of(STABLE_TOKEN).await, 1);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 1);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_value_that_no_key_opens_is_absent() {
             .await;
     let reader = Reader::start(&other, other.machine.gateway_url()).await;
     assert!(reader.token().await.is_ok());
-    assert_eq!(other.calls_of(STABLE_TOKEN).await, 1);
+    assert_eq!(other.count_of(STABLE_TOKEN).await, 1);
 }
 
 #[tokio::test]
@@ -200,5 +200,5 @@ async fn a_ticket_is_refreshed_with_a_new_token_where_wechat_refuses_the_old_one
     let fresh = Reader::start(&world, &lambda.url).await;
     assert_ne!(fresh.ticket().await.unwrap().hash(), first.hash());
     // One each, then 40001 and one more of each.
-    assert_eq!((world.calls_of(STABLE_TOKEN).await, world.calls_of(GETTICKET).await), (2, 3));
+    assert_eq!((world.count_of(STABLE_TOKEN).await, world.count_of(GETTICKET).await), (2, 3));
 }

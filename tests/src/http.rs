@@ -26,6 +26,13 @@ impl Reply {
         self.json["code"].as_str().unwrap_or_default()
     }
 
+    /// Status and body, without the id that is the request's own.
+    pub fn without_id(&self) -> (u16, Value) {
+        let mut json = self.json.clone();
+        assert!(json.as_object_mut().is_some_and(|json| json.remove("requestId").is_some()), "{json}");
+        (self.status, json)
+    }
+
     /// A header's text, empty if it is not there.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

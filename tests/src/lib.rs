@@ -2,10 +2,13 @@
 //! and upstreams that misbehave on request.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod callers;
+pub mod cards;
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod lambda_proxy;
 pub mod logs;
+pub mod open_data;
 pub mod readers;
 pub mod upstream;
 pub mod world;

@@ -201,7 +201,7 @@ impl World {
     }
 
     /// How often a path of WeChat's API was called.
-    pub async fn calls_of(&self, path: &str) -> u64 {
+    pub async fn count_of(&self, path: &str) -> u64 {
         self.sandbox("GET", &format!("/calls?path={path}"), Value::Null).await["total"].as_u64().unwrap()
     }
 }

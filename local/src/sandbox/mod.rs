@@ -27,6 +27,7 @@ use shared::wechat::Apps;
 use self::answer::Answer;
 use self::state::Shared;
 
+pub(crate) use self::encrypted::encrypt;
 pub(crate) use self::state::DemoUser;
 
 const CODE2SESSION: &str = "/sns/jscode2session";

@@ -46,8 +46,8 @@ impl Users {
             let plan = Plan::new(Known::read(&self.table, identity, deadline).await?, identity, has_another_unionid);
             match &plan {
                 Plan::Link(id) if *id == user.id => {}
-                // Somebody else has just linked it.
-                Plan::Adopt(id) | Plan::Return(id) if *id == user.id => {
+                Plan::Return(id) if *id == user.id && user.unionid.is_none() => {
+                    // Somebody else has linked it since `user` was read.
                     user.unionid.clone_from(&identity.unionid);
                     return Ok(None);
                 }

@@ -1,10 +1,11 @@
 //! `/wxa/business/`: the phone number that a user has let the mini program have.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::client::{ApiCall, WechatClient};
-use super::{OpenId, TokenValue, Unusable, WechatError, visible_ascii};
+use super::{OpenId, TokenValue, WechatError, visible_ascii};
 use crate::deadline::Deadline;
 use crate::json::Object;
 use crate::secret::Secret;
@@ -26,7 +27,8 @@ impl TryFrom<String> for PhoneCode {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PhoneNumber {
-    /// With the country code, for a foreign number.
+    /// With the country code, for a foreign number. Never empty.
+    #[serde(deserialize_with = "given")]
     pub phone_number: Secret,
     /// Without it.
     pub pure_phone_number: Secret,
@@ -46,6 +48,11 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, 
         TextOrNumber::Number(number) => Secret::new(number.to_string()),
         TextOrNumber::Text(text) => Secret::new(text),
     })
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let text = Secret::deserialize(deserializer)?;
+    if text.expose().is_empty() { Err(D::Error::custom("empty")) } else { Ok(text) }
 }
 
 #[derive(Deserialize)]
@@ -73,9 +80,6 @@ impl WechatClient {
         let body = json!({ "code": code.0.expose(), "openid": openid.expose() });
         let call = ApiCall::post("/wxa/business/getuserphonenumber", &query, &body);
         let GetUserPhoneNumber { phone_info: Object(number) } = self.call(call, deadline).await?;
-        if number.phone_number.expose().is_empty() {
-            return Err(WechatError::Answer(Unusable::Malformed));
-        }
         Ok(number)
     }
 }

@@ -20,4 +20,5 @@ mod secrecy;
 mod sessions;
 mod store_faults;
 mod tls;
+mod token_model;
 mod wechat_faults;

@@ -31,6 +31,7 @@ mod sessions;
 mod store_faults;
 mod tls;
 mod token_lease;
+mod token_model;
 mod token_refresher;
 mod tokens;
 mod user_info;

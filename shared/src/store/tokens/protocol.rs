@@ -5,9 +5,10 @@
 //! condition: a holder that was slow and lost its lease cannot write any more. Time only decides when a lease may be
 //! taken from its holder: when it has run out by the clock of whoever wants it, or, whatever the clocks say, when that
 //! one has watched it for as long as a lease lasts. So no difference between clocks stops a token for good, and none
-//! lets an older value win.
+//! lets an older value win. (What is remembered of a failure, and of a value that WeChat stands by, ends by the clock
+//! alone: there a difference between two clocks comes on top, unless it makes a pause longer than any can be.)
 //!
-//! The model of this, with crashes and wrong clocks, is in `tests/it/token_model.rs`.
+//! The model of this, with crashes and wrong clocks, is in `tests/it/token_model/`.
 
 use std::time::Duration;
 

@@ -61,8 +61,8 @@ fn canary(name: &str) -> String {
 async fn somebody(world: &World, secrets: &mut Secrets) -> Caller {
     let person = world.person(canary("union").into()).await;
     let number = format!("1390{}", u32::from_be_bytes(random::bytes()) % 1_000_000 + 1_000_000);
-    let change =
-        json!({ "nickName": canary("nick"), "avatarUrl": canary("https://a.qlogo.cn/"), "phoneNumber": number });
+    let avatar_url = format!("https://a.qlogo.cn/{}", canary("avatar"));
+    let change = json!({ "nickName": canary("nick"), "avatarUrl": avatar_url, "phoneNumber": number });
     world.sandbox("PUT", &format!("/users/{person}"), change.clone()).await;
     for app_id in [OFFICIAL_ACCOUNT, MOBILE_APP] {
         let code = world.code_for(&person, app_id).await;
@@ -73,7 +73,7 @@ async fn somebody(world: &World, secrets: &mut Secrets) -> Caller {
     secrets.sealed(&[&caller.token.clone().into(), &caller.session_key(world).await.into(), &number.into()]);
     let state = world.sandbox("GET", "/state", Value::Null).await;
     let person = &state["users"][&person];
-    secrets.kept(&[&change["nickName"], &person["unionid"]]);
+    secrets.kept(&[&change["nickName"], &change["avatarUrl"], &person["unionid"]]);
     secrets.kept(&person["openids"].as_object().unwrap().values().collect::<Vec<_>>());
     caller
 }
@@ -198,7 +198,7 @@ async fn what_wechat_says_in_its_own_words_is_not_repeated() {
     for body in [
         r#"{"errcode":-1,"errmsg":"canary-words-of-wechats"}"#,
         r#"{"errcode":40164,"errmsg":"invalid ip 1.2.3.4 canary-words-of-wechats"}"#,
-        r#"{"access_token":"canary-words-of-wechats","ticket":"canary-words-of-wechats","expires_in":"canary-words-of-wechats"}"#,
+        r#"{"access_token":"canary-words-of-wechats","ticket":"canary-words-of-wechats","expires_in":"never"}"#,
         r#"{"access_token":"canary-words-of-wechats","ticket":"canary-words-of-wechats","expires_in":1}"#,
         r#"{"phone_info":{"phoneNumber":"canary-words-of-wechats"},"session_key":"canary-words-of-wechats"}"#,
         r#"{"openid":["canary-words-of-wechats"],"unionid":"canary-words-of-wechats"}"#,

@@ -5,7 +5,7 @@
 //! it writes, and on which condition, mirrors `store::tokens`; its loop mirrors `token-refresher` and `shared::tokens`.
 //! Reads are strongly consistent, and a write is one atomic step, because DynamoDB's are.
 //!
-//! - Time moves by 3 s, which is a claim or half a lease. In some configurations everybody may be as slow as can be, so
+//! - Time moves by 2 s, which is a claim or half a lease. In some configurations everybody may be as slow as can be, so
 //!   that whoever has a lease can be overtaken at every step; in the others nobody lets time pass who can go on, except
 //!   WeChat, and the time that it takes is bounded.
 //! - A clock is behind or ahead by a constant, some by more than a lease. What somebody has watched is real time.
@@ -32,13 +32,12 @@ mod refresher;
 mod setup;
 mod state;
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
 use self::properties as p;
-use self::setup::{Errand, Pace, Rule, Start, Tokens};
+use self::setup::{Errand, Pace, Rule, Sight, Start, Tokens};
 use self::state::{Skew, Want};
 
 const OTHER: Errand = Errand::Wanted(Want::Other(1));
@@ -63,6 +62,7 @@ fn contended() -> Tokens {
         revokes: 1,
         pace: Pace::Free(2),
         rule: Rule::AsWritten,
+        must: p::ALL,
         sights: vec![p::OVERTAKEN, p::LATE_WRITER, p::ABANDONED, p::OWN_WRITE, p::WATCHED, p::ALL_SERVED],
     }
 }
@@ -200,22 +200,28 @@ fn the_model_finds_what_is_wrong_with_a_protocol_that_lacks_something() {
 
 /// Visits every state that can be reached.
 fn check(name: &str, model: Tokens) {
-    let begin = Instant::now();
-    let checker = model.checker().target_state_count(MOST_STATES).finish_when(HasDiscoveries::AnyFailures);
-    let checker = checker.spawn_bfs().join();
-    report(name, &checker, begin);
+    let checker = visit(name, model);
+    if let Some(path) = checker.discovery(p::ALL.0) {
+        let broken: Vec<_> = p::broken(checker.model(), path.last_state()).collect();
+        panic!("{name}: not so: {broken:?}: {path}\n{:#?}", path.last_state());
+    }
     checker.assert_properties();
     assert!(checker.state_count() < MOST_STATES, "{name}: there is no end of states");
 }
 
 /// Looks for a way in which a protocol with another rule breaks a property that this one has.
-fn assert_breaks(rule: Rule, model: Tokens, property: &'static str) {
+fn assert_breaks(rule: Rule, model: Tokens, must: Sight) {
+    let name = format!("{rule:?} breaks '{}'", must.0);
+    visit(&name, Tokens { rule, must, sights: Vec::new(), ..model }).assert_any_discovery(must.0);
+}
+
+/// Visits every state, or those up to the first one in which something does not hold.
+fn visit(name: &str, model: Tokens) -> impl Checker<Tokens> {
     let begin = Instant::now();
-    let model = Tokens { rule, sights: Vec::new(), ..model };
-    let found = HasDiscoveries::AnyOf(BTreeSet::from([property]));
-    let checker = model.checker().target_state_count(MOST_STATES).finish_when(found).spawn_bfs().join();
-    let path = checker.assert_any_discovery(property);
-    report(&format!("{rule:?} breaks '{property}' in {} steps", path.into_actions().len()), &checker, begin);
+    let checker = model.checker().target_state_count(MOST_STATES).finish_when(HasDiscoveries::AnyFailures);
+    let checker = checker.spawn_bfs().join();
+    report(name, &checker, begin);
+    checker
 }
 
 #[expect(clippy::print_stdout, reason = "the numbers are for whoever asks for the output of tests")]

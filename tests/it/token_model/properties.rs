@@ -1,32 +1,54 @@
 //! What must hold in every state, and what has to be seen in some.
 
-use super::setup::{Pace, Sight};
+use super::setup::{Pace, Sight, Tokens};
 use super::state::{Breach, Index, ReaderAt, RefresherAt, State, Version};
 
-pub(super) const ONE_WRITER: &str = "no two refreshers can write what came of a refresh";
-pub(super) const LEASED_WRITER: &str = "nobody writes when somebody else has the lease";
-pub(super) const NEWER_STAYS: &str = "no older value replaces a newer one";
-pub(super) const NOT_REFUSED: &str = "no reader uses the value that was refused";
-pub(super) const ENOUGH: &str = "nobody takes for an answer what is none";
-pub(super) const NOT_NEEDLESSLY: &str = "nobody asks for what the row has";
-pub(super) const NOT_TOO_LONG: &str = "nobody waits for an unchanged row longer than a lease lasts";
-pub(super) const IN_TIME: &str = "everybody has what they want in time";
-pub(super) const A_GOOD_VALUE: &str = "in the end there is a good value";
-pub(super) const ONE_REFRESH: &str = "if nothing goes wrong, there is one refresh for all";
+pub(super) const ONE_WRITER: Sight =
+    ("no two refreshers can write what came of a refresh", |_, state| holders(state).count() <= 1);
+pub(super) const LEASED_WRITER: Sight =
+    ("nobody writes when somebody else has the lease", |_, state| state.breach != Some(Breach::WroteWithoutLease));
+pub(super) const NEWER_STAYS: Sight =
+    ("no older value replaces a newer one", |_, state| state.breach != Some(Breach::WroteOlderValue));
+pub(super) const NOT_REFUSED: Sight =
+    ("no reader uses the value that was refused", |_, state| state.breach != Some(Breach::UsedRefused));
+pub(super) const ENOUGH: Sight =
+    ("nobody takes for an answer what is none", |_, state| state.breach != Some(Breach::WasContent));
+pub(super) const NOT_NEEDLESSLY: Sight =
+    ("nobody asks for what the row has", |_, state| state.breach != Some(Breach::AskedNeedlessly));
+pub(super) const NOT_TOO_LONG: Sight = ("nobody waits for an unchanged row longer than a lease lasts", |_, state| {
+    state.breach != Some(Breach::WaitedTooLong)
+});
+pub(super) const IN_TIME: Sight = (
+    "everybody has what they want in time",
+    |model, state| !matches!(model.pace, Pace::Prompt(within) if state.ticks > within),
+);
+pub(super) const A_GOOD_VALUE: Sight =
+    ("in the end there is a good value", |_, state| !state.is_over() || has_good_value(state));
+pub(super) const ONE_REFRESH: Sight = ("if nothing goes wrong, there is one refresh for all", |model, state| {
+    model.may_go_wrong() || is_one_refresh(state)
+});
 
 /// What must hold.
 pub(super) const SAFETY: [Sight; 10] = [
-    (ONE_WRITER, |_, state| holders(state).count() <= 1),
-    (LEASED_WRITER, |_, state| state.breach != Some(Breach::WroteWithoutLease)),
-    (NEWER_STAYS, |_, state| state.breach != Some(Breach::WroteOlderValue)),
-    (NOT_REFUSED, |_, state| state.breach != Some(Breach::UsedRefused)),
-    (ENOUGH, |_, state| state.breach != Some(Breach::WasContent)),
-    (NOT_NEEDLESSLY, |_, state| state.breach != Some(Breach::AskedNeedlessly)),
-    (NOT_TOO_LONG, |_, state| state.breach != Some(Breach::WaitedTooLong)),
-    (IN_TIME, |model, state| !matches!(model.pace, Pace::Prompt(within) if state.ticks > within)),
-    (A_GOOD_VALUE, |_, state| !state.is_over() || has_good_value(state)),
-    (ONE_REFRESH, |model, state| model.may_go_wrong() || is_one_refresh(state)),
+    ONE_WRITER,
+    LEASED_WRITER,
+    NEWER_STAYS,
+    NOT_REFUSED,
+    ENOUGH,
+    NOT_NEEDLESSLY,
+    NOT_TOO_LONG,
+    IN_TIME,
+    A_GOOD_VALUE,
+    ONE_REFRESH,
 ];
+
+/// All of it, as one: stateright looks every property up for every state, which takes longer than to check it.
+pub(super) const ALL: Sight = ("all that must hold", |model, state| broken(model, state).next().is_none());
+
+/// What does not hold.
+pub(super) fn broken(model: &Tokens, state: &State) -> impl Iterator<Item = &'static str> {
+    SAFETY.iter().filter(|(_, holds)| !holds(model, state)).map(|&(name, _)| name)
+}
 
 /// A holder works on and somebody else has its lease.
 pub(super) const OVERTAKEN: Sight = ("a refresher is overtaken", |_, state| {

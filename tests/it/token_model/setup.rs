@@ -22,6 +22,9 @@ pub(super) struct Tokens {
     pub(super) revokes: u8,
     pub(super) pace: Pace,
     pub(super) rule: Rule,
+    /// What must hold in every state.
+    pub(super) must: Sight,
+    /// What has to be seen in some, or the model leaves out what it is for.
     pub(super) sights: Vec<Sight>,
 }
 
@@ -73,7 +76,7 @@ pub(super) enum Rule {
     AnyWriter,
 }
 
-/// Something that has to occur, or the model leaves out what it is for.
+/// Something to be seen in a state, and its name.
 pub(super) type Sight = (&'static str, fn(&Tokens, &State) -> bool);
 
 impl Start {

@@ -116,8 +116,10 @@ impl<F: DirectFunction> App<F> {
     }
 }
 
-/// Whether this is what an EventBridge rule sends that has no input of its own. Nobody else names a source of AWS.
-/// Source: EventBridge user guide, "Events": `source` of AWS services begins with `aws.`.
+/// Whether this is what EventBridge sends by itself, for a rule or a schedule without an input of its own. Nobody else
+/// names a source of AWS.
+/// Source: EventBridge user guide, "Events": `source` of AWS services begins with `aws.`; here `aws.events` and
+/// `aws.scheduler`.
 fn is_of_eventbridge(payload: &RawValue) -> bool {
     let event: Option<Value> = serde_json::from_str(payload.get()).ok();
     let source = event.as_ref().and_then(|event| event.get("source")?.as_str());

@@ -112,3 +112,44 @@ fn error_kind(body: &[u8]) -> String {
     let kind = serde_json::from_slice::<FunctionError>(body).map(|error| error.error_type).unwrap_or_default();
     kind.chars().filter(|c| c.is_ascii_alphanumeric() || "._:".contains(*c)).take(64).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::env::Env;
+    use crate::net::Tls;
+
+    fn request(function: &str) -> (String, String) {
+        let credentials = Credentials::new("id", "secret", None, None, "test");
+        let caller = Caller::new(credentials, "us-east-1".to_owned(), Clock::system());
+        let http = HttpClient::new(&Tls::from_env(&Env::default()).unwrap(), &Clock::system());
+        let request = Lambda::new(http, caller, None).signed_request(function, &Value::Null).unwrap();
+        let authorization = request.headers()["authorization"].to_str().unwrap();
+        (request.uri().to_string(), authorization.split('/').nth(2).unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_function_is_invoked_in_its_region() {
+        let (url, region) = request("token-refresher");
+        assert_eq!(url, "https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/token-refresher/invocations");
+        assert_eq!(region, "us-east-1");
+        let (url, region) = request("arn:aws-cn:lambda:cn-north-1:123456789012:function:token-refresher:live");
+        assert!(url.starts_with("https://lambda.cn-north-1.amazonaws.com.cn/"), "{url}");
+        let arn = "arn%3Aaws-cn%3Alambda%3Acn-north-1%3A123456789012%3Afunction%3Atoken-refresher%3Alive";
+        assert!(url.ends_with(&format!("/functions/{arn}/invocations")), "{url}");
+        assert_eq!(region, "cn-north-1");
+    }
+
+    #[test]
+    fn only_what_can_have_no_other_end_is_final() {
+        let function = |body: &[u8]| InvokeError::Function(error_kind(body));
+        assert!(function(br#"{"errorType":"invalid_request","errorMessage":"x"}"#).is_final());
+        assert!(InvokeError::Refused(StatusCode::FORBIDDEN).is_final());
+        for err in [function(br#"{"errorType":"busy"}"#), function(b"<html>"), InvokeError::Throttled] {
+            assert!(!err.is_final(), "{err}");
+        }
+    }
+}

@@ -209,3 +209,34 @@ impl InMemory {
 fn refused_token(err: &WechatError) -> Option<&Refusal> {
     err.refusal().filter(|refusal| errcode::class(refusal.errcode) == Class::Credential)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment::from_millis(1_795_231_800_000);
+
+    fn known(life_secs: u64) -> InMemory {
+        let expires_at = NOW + Duration::from_secs(life_secs);
+        let held = Held { value: TokenValue::new("v"), obtained_at: NOW, expires_at };
+        InMemory { held, looked_at: NOW }
+    }
+
+    fn looks_at(life_secs: u64, after_secs: u64) -> bool {
+        known(life_secs).wants_a_look(NOW + Duration::from_secs(after_secs))
+    }
+
+    #[test]
+    fn a_reader_looks_in_the_last_five_minutes_or_the_last_quarter_of_a_short_life() {
+        assert!(!looks_at(7200, 6899) && looks_at(7200, 6900));
+        assert!(!looks_at(600, 449) && looks_at(600, 450));
+    }
+
+    #[test]
+    fn a_reader_looks_every_ten_seconds() {
+        let mut known = known(7200);
+        known.looked_at = NOW + Duration::from_secs(7000);
+        let looks_after = |secs| known.wants_a_look(known.looked_at + Duration::from_secs(secs));
+        assert!(!looks_after(9) && looks_after(10));
+    }
+}

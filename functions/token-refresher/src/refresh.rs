@@ -11,8 +11,9 @@ use shared::pause::{Pauses, TooLate};
 use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
 use shared::store::tokens::{Lease, Outcome, TokenId};
 use shared::store::{StoreError, TokenRows};
-use shared::wechat::errcode::{self, Class};
-use shared::wechat::{App, Issued, TokenKind, TokenValue, WechatClient, WechatError};
+use shared::wechat::{App, Issued, TokenKind, WechatClient, WechatError};
+
+use crate::ask::{Ask, AskError, AskTicket, AskToken};
 
 /// How long WeChat may take under a lease, so that time is left to write before it ends.
 const ASK_WITHIN: Duration = LEASE.saturating_sub(Duration::from_secs(1));
@@ -31,7 +32,7 @@ const TICKET_WAITS_FOR_TOKEN: Duration = Duration::from_secs(60);
 /// Refreshes tokens and tickets.
 #[derive(Debug)]
 pub(crate) struct Refresher {
-    wechat: WechatClient,
+    pub(crate) wechat: WechatClient,
     rows: TokenRows,
     egress_ips: EgressIps,
     clock: Clock,
@@ -47,7 +48,7 @@ pub(crate) struct Task<'a> {
 
 /// A value that satisfies.
 pub(crate) struct Refreshed {
-    held: Held,
+    pub(crate) held: Held,
     /// Whether WeChat was asked for it just now.
     pub(crate) is_new: bool,
 }
@@ -75,18 +76,6 @@ impl From<StoreError> for RefreshError {
     }
 }
 
-/// What WeChat is asked for, by whoever has the lease.
-trait Ask: Sync {
-    fn ask(&self, task: Task<'_>) -> impl Future<Output = Result<Issued, AskError>> + Send;
-}
-
-/// Why WeChat gave nothing.
-enum AskError {
-    /// A ticket has no token.
-    Token(RefreshError),
-    Wechat(WechatError),
-}
-
 impl Refresher {
     pub(crate) fn new(wechat: WechatClient, rows: TokenRows, egress_ips: EgressIps, clock: Clock) -> Self {
         Self { wechat, rows, egress_ips, clock }
@@ -102,7 +91,7 @@ impl Refresher {
         self.refresh(task, kind, &Want::Anew { since }).await
     }
 
-    async fn version(&self, task: Task<'_>, kind: TokenKind) -> Result<u64, StoreError> {
+    pub(crate) async fn version(&self, task: Task<'_>, kind: TokenKind) -> Result<u64, StoreError> {
         let id = TokenId { app_id: task.app.app_id.clone(), kind };
         Ok(self.rows.read(&id, task.deadline).await?.version)
     }
@@ -122,7 +111,7 @@ impl Refresher {
         }
     }
 
-    async fn token(&self, task: Task<'_>, want: &Want) -> Result<Refreshed, RefreshError> {
+    pub(crate) async fn token(&self, task: Task<'_>, want: &Want) -> Result<Refreshed, RefreshError> {
         self.elect(task, TokenKind::AccessToken, want, &AskToken(&self.wechat)).await
     }
 
@@ -224,49 +213,6 @@ impl Refresher {
     }
 }
 
-struct AskToken<'a>(&'a WechatClient);
-
-impl Ask for AskToken<'_> {
-    async fn ask(&self, task: Task<'_>) -> Result<Issued, AskError> {
-        self.0.stable_token(task.app, task.deadline).await.map_err(AskError::Wechat)
-    }
-}
-
-struct AskTicket<'a> {
-    refresher: &'a Refresher,
-    kind: TokenKind,
-    want: &'a Want,
-}
-
-impl Ask for AskTicket<'_> {
-    /// With the app's token, and once more with another one if WeChat refuses that.
-    async fn ask(&self, task: Task<'_>) -> Result<Issued, AskError> {
-        let token = self.token(task, Want::Usable).await.map_err(AskError::Token)?;
-        match self.refresher.wechat.getticket(&token, self.kind, task.deadline).await {
-            Err(err) if is_about_token(&err) => {
-                let other = self.token(task, Want::Other(token.hash())).await.map_err(AskError::Token)?;
-                self.refresher.wechat.getticket(&other, self.kind, task.deadline).await
-            }
-            outcome => outcome,
-        }
-        .map_err(AskError::Wechat)
-    }
-}
-
-impl AskTicket<'_> {
-    /// A person who asks for a ticket asks for the token as well, where that is what is missing.
-    async fn token(&self, task: Task<'_>, want: Want) -> Result<TokenValue, RefreshError> {
-        let token = match (self.refresher.token(task, &want).await, self.want) {
-            (Err(RefreshError::Stopped(_)), Want::Anew { .. }) => {
-                let since = self.refresher.version(task, TokenKind::AccessToken).await?;
-                self.refresher.token(task, &Want::Anew { since }).await
-            }
-            (token, _) => token,
-        };
-        Ok(token?.held.value)
-    }
-}
-
 fn result(outcome: Outcome) -> Result<Refreshed, RefreshError> {
     match outcome {
         Outcome::Value(held, None) => Ok(Refreshed { held, is_new: true }),
@@ -281,9 +227,4 @@ fn stopped(reason: Reason, until: Moment) -> RefreshError {
 
 fn reason(err: &WechatError) -> Reason {
     err.refusal().map_or(Reason::NoAnswer, |refusal| Reason::Errcode(refusal.errcode))
-}
-
-/// Whether WeChat refuses the token that a ticket was asked for with.
-fn is_about_token(err: &WechatError) -> bool {
-    err.refusal().is_some_and(|refusal| errcode::class(refusal.errcode) == Class::Credential)
 }

@@ -1,6 +1,8 @@
 //! Access tokens and tickets: one row for each app and kind.
 
+mod failure;
 pub mod protocol;
+mod row;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,27 +12,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use self::protocol::{CLAIM, Failure, Held, LEASE, Reason, Row};
 use super::StoreError;
-use super::item::{Item, Key};
+use super::item::Key;
 use super::table::{Change, Changed, Table};
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::random;
 use crate::seal::Sealer;
-use crate::wechat::{AppId, TokenHash, TokenKind, TokenValue};
-
-const CLAIMED_UNTIL_MS: &str = "claimedUntilMs";
-const ERRCODE: &str = "errcode";
-const EXPIRES_AT_MS: &str = "expiresAtMs";
-const FAILURES: &str = "failures";
-const LEASED_UNTIL_MS: &str = "leasedUntilMs";
-const NOT_BEFORE_MS: &str = "notBeforeMs";
-const OBTAINED_AT_MS: &str = "obtainedAtMs";
-const SEALED: &str = "sealed";
-const STANDS_BY: &str = "standsBy";
-const STANDS_BY_UNTIL_MS: &str = "standsByUntilMs";
-const VALUE_VERSION: &str = "valueVersion";
-const VERSION: &str = "version";
-const WRITER: &str = "writer";
+use crate::wechat::{AppId, TokenHash, TokenKind};
 
 /// Which token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +78,7 @@ impl TokenRows {
     pub async fn read(&self, id: &TokenId, deadline: Deadline) -> Result<Row, StoreError> {
         let key = id.key();
         match self.table.get(&key, deadline).await? {
-            Some(item) => self.row(&key, &item),
+            Some(item) => row::read(&self.sealer, &key, &item),
             None => Ok(Row::default()),
         }
     }
@@ -148,10 +136,10 @@ impl TokenRows {
         let item = match changed {
             Changed::Done(item) => item,
             // A lost answer: it was taken by this very call.
-            Changed::ConditionFailed(Some(item)) if is_by(&item, &writer, row.version + 1)? => item,
+            Changed::ConditionFailed(Some(item)) if row::is_by(&item, &writer, row.version + 1)? => item,
             Changed::ConditionFailed(_) => return Ok(Err(Lost)),
         };
-        Ok(Ok(Lease { id, writer, row: self.row(&key, &item)? }))
+        Ok(Ok(Lease { id, writer, row: row::read(&self.sealer, &key, &item)? }))
     }
 
     /// Writes what came of a refresh and gives the lease back, unless somebody else has taken it.
@@ -174,7 +162,7 @@ impl TokenRows {
         let condition = Some(at_version(&lease.row, &mut values));
         match self.table.change(Change { key, update, condition, values }, deadline).await? {
             Changed::Done(_) => Ok(Ok(())),
-            Changed::ConditionFailed(Some(item)) if is_by(&item, &lease.writer, next)? => Ok(Ok(())),
+            Changed::ConditionFailed(Some(item)) if row::is_by(&item, &lease.writer, next)? => Ok(Ok(())),
             Changed::ConditionFailed(_) => Ok(Err(Lost)),
         }
     }
@@ -186,7 +174,7 @@ impl TokenRows {
         stands_by: Option<&(TokenHash, Moment)>,
         values: &mut HashMap<String, AttributeValue>,
     ) -> &'static str {
-        let sealed = self.sealer.seal(held.value.expose().as_bytes(), &key.context(SEALED));
+        let sealed = self.sealer.seal(held.value.expose().as_bytes(), &key.context(row::SEALED));
         values.extend([
             (":sealed".to_owned(), AttributeValue::B(Blob::new(sealed))),
             (":obtained".to_owned(), number(held.obtained_at.as_millis())),
@@ -204,33 +192,6 @@ impl TokenRows {
         "SET version = :next, valueVersion = :next, sealed = :sealed, obtainedAtMs = :obtained, \
          expiresAtMs = :expires, standsBy = :hash, standsByUntilMs = :remembered \
          REMOVE leasedUntilMs, claimedUntilMs, errcode, failures, notBeforeMs"
-    }
-
-    fn row(&self, key: &Key, item: &Item) -> Result<Row, StoreError> {
-        let moment = |name| Ok::<_, StoreError>(item.optional_number(name)?.map(Moment::from_millis));
-        let sealed = item.optional_bytes(SEALED)?;
-        let opened = sealed.and_then(|sealed| self.sealer.open(sealed, &key.context(SEALED)));
-        let value = opened.and_then(|value| String::from_utf8(value).ok()).map(TokenValue::new);
-        let value = match (value, moment(OBTAINED_AT_MS)?, moment(EXPIRES_AT_MS)?) {
-            (Some(value), Some(obtained_at), Some(expires_at)) => Some(Held { value, obtained_at, expires_at }),
-            _ => None,
-        };
-        Ok(Row {
-            version: item.optional_number(VERSION)?.unwrap_or_default(),
-            value_version: item.optional_number(VALUE_VERSION)?.unwrap_or_default(),
-            value,
-            leased_until: moment(LEASED_UNTIL_MS)?,
-            claimed_until: moment(CLAIMED_UNTIL_MS)?,
-            failure: match moment(NOT_BEFORE_MS)? {
-                Some(not_before) => Some(Failure {
-                    reason: item.optional_number(ERRCODE)?.map_or(Reason::NoAnswer, Reason::Errcode),
-                    times: item.optional_number(FAILURES)?.unwrap_or(1),
-                    not_before,
-                }),
-                None => None,
-            },
-            stands_by: item.optional_str(STANDS_BY)?.and_then(TokenHash::parse).zip(moment(STANDS_BY_UNTIL_MS)?),
-        })
     }
 }
 
@@ -261,10 +222,6 @@ fn at_version(row: &Row, values: &mut HashMap<String, AttributeValue>) -> &'stat
     }
     values.insert(":version".to_owned(), number(row.version));
     "version = :version"
-}
-
-fn is_by(item: &Item, writer: &str, version: u64) -> Result<bool, StoreError> {
-    Ok(item.optional_str(WRITER)? == Some(writer) && item.optional_number(VERSION)? == Some(version))
 }
 
 fn number(value: impl ToString) -> AttributeValue {

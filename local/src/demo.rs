@@ -85,7 +85,9 @@ async fn phone<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: 
     let by_data = journey.call(step, "phone-decrypt", token, data).await?;
     journey.expect(by_code == by_data, step, "the same number")?;
     journey.refusal("a phone code that was used", "phone-decrypt", token, code, ErrorCode::PhoneCodeInvalid).await?;
-    journey.sandbox("the access token is revoked", "/sandbox/tokens/revoke", json!({})).await?;
+    let step = "the access token is revoked";
+    let revoked = journey.sandbox(step, "/sandbox/tokens/revoke", json!({})).await?;
+    journey.expect(revoked["revoked"] == true, step, "a token that there was")?;
     let pressed = journey.sandbox("bindgetphonenumber", "/sandbox/getPhoneNumber", button).await?;
     let code = json!({ "code": pressed["code"] });
     journey.call("nobody notices", "phone-decrypt", token, code).await.map(|_| ())

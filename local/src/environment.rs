@@ -204,6 +204,8 @@ mod tests {
         let outside = Env::from_iter([
             ("WECHAT_APPS_SECRET_ARN", "arn:x"),
             ("TABLE_NAME", "mine"),
+            ("TOKEN_REFRESHER", "another"),
+            ("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1"),
             ("AWS_ACCESS_KEY_ID", "AKIA"),
             ("HOME", "/root"),
         ]);
@@ -214,6 +216,8 @@ mod tests {
         };
         let env = build(&outside, &embedded, &Keys::random());
         assert_eq!(env.get("TABLE_NAME"), Some("mine"));
+        assert_eq!(env.get("TOKEN_REFRESHER"), Some("another"));
+        assert_eq!(env.get("AWS_ENDPOINT_URL_LAMBDA"), Some("http://127.0.0.1:1"));
         assert_eq!(env.get("WECHAT_APPS"), None);
         assert_eq!(env.get("HOME"), None);
         assert_eq!(env.get("WECHAT_API_URLS"), None);

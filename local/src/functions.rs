@@ -1,24 +1,18 @@
 //! What Lambda is to the functions: instances, each with its own memory and one invocation at a time.
 
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Context, LambdaEvent, Request, Service as _, service_fn};
-use serde::Serialize;
 use shared::clock::Clock;
 use shared::direct::{App as DirectApp, DirectFunction};
 use shared::env::{ConfigError, Env};
 use shared::http::{App, HttpFunction};
-use shared::random;
 use shared::setup::Setup;
-use tokio_util::task::AbortOnDropHandle;
 
-/// The timeout of every function.
-const TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) use crate::instance::request_id;
+use crate::instance::{BoxFuture, TIMEOUT};
+pub use crate::instance::{FunctionError, Instance, InvocationResult};
 
 /// How a function is called from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +23,7 @@ pub enum Trigger {
     Http,
 }
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Start = fn(Env, Clock) -> BoxFuture<Result<Instance, ConfigError>>;
-type Handler = dyn Fn(Vec<u8>, Context) -> BoxFuture<InvocationResult> + Send + Sync;
-
-/// What an invocation returns.
-pub type InvocationResult = Result<Vec<u8>, FunctionError>;
-
-/// A function error, as the Lambda Invoke API gives it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FunctionError {
-    /// The kind of error.
-    pub error_type: String,
-    /// What happened.
-    pub error_message: String,
-}
 
 /// The functions of this project that run locally.
 const FUNCTIONS: &[(&str, Trigger, Start)] = &[
@@ -90,85 +69,8 @@ async fn invoke_direct<F: DirectFunction>(
 ) -> InvocationResult {
     let payload = serde_json::from_slice(&event).map_err(FunctionError::new)?;
     let reply = app.invoke(LambdaEvent::new(payload, context)).await;
-    let reply = reply.map_err(|err| FunctionError { error_type: err.error_type, error_message: err.error_message })?;
+    let reply = reply.map_err(|err| FunctionError::refusal(err.error_type, err.error_message))?;
     serde_json::to_vec(&reply).map_err(FunctionError::new)
-}
-
-impl FunctionError {
-    fn new<E: fmt::Display>(err: E) -> Self {
-        Self { error_type: std::any::type_name::<E>().to_owned(), error_message: err.to_string() }
-    }
-}
-
-/// One warm instance of a function.
-#[derive(Clone)]
-pub struct Instance(Arc<Handler>);
-
-impl Instance {
-    /// Invokes the instance with an event, under a new request id.
-    ///
-    /// # Errors
-    ///
-    /// If the function panics, or does not take the event for one of its own, or runs into its timeout.
-    pub async fn invoke(&self, event: Vec<u8>, now: SystemTime) -> InvocationResult {
-        self.invoke_within(event, now, TIMEOUT).await
-    }
-
-    /// Invokes the instance with an event and the time that Lambda gives it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::invoke`].
-    pub async fn invoke_within(&self, event: Vec<u8>, now: SystemTime, timeout: Duration) -> InvocationResult {
-        self.invoke_as(request_id(), event, now, timeout).await
-    }
-
-    async fn invoke_as(
-        &self,
-        request_id: String,
-        event: Vec<u8>,
-        now: SystemTime,
-        timeout: Duration,
-    ) -> InvocationResult {
-        let context = context(&request_id, now, timeout);
-        // A task of its own, so that a panic is a function error and not the end of the machine.
-        let task = AbortOnDropHandle::new(tokio::spawn((self.0)(event, context)));
-        match tokio::time::timeout(timeout, task).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(FunctionError {
-                error_type: "Runtime.Panic".to_owned(),
-                error_message: format!("RequestId: {request_id} Error: the function panicked"),
-            }),
-            Err(_) => Err(FunctionError {
-                error_type: "Sandbox.Timedout".to_owned(),
-                error_message: format!(
-                    "RequestId: {request_id} Error: Task timed out after {:.2} seconds",
-                    timeout.as_secs_f64()
-                ),
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Instance")
-    }
-}
-
-fn context(request_id: &str, now: SystemTime, timeout: Duration) -> Context {
-    let ends_at = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO) + timeout;
-    let mut context = Context::default();
-    context.request_id = request_id.to_owned();
-    context.deadline = u64::try_from(ends_at.as_millis()).unwrap_or(u64::MAX);
-    context
-}
-
-/// A random id in the form of a UUID, which is the form of AWS's.
-pub(crate) fn request_id() -> String {
-    let id = format!("{:032x}", u128::from_be_bytes(random::bytes()));
-    let (time, rest) = id.split_at(8);
-    format!("{time}-{}-4{}-a{}-{}", &rest[..4], &rest[5..8], &rest[9..12], &rest[12..])
 }
 
 /// One function, and its instances that wait for work.
@@ -220,7 +122,7 @@ impl Function {
             None => self.start_instance().await.map_err(FunctionError::new)?,
         };
         let result = instance.invoke_as(request_id, event, self.clock.now(), TIMEOUT).await;
-        if result.is_ok() {
+        if result.as_ref().err().is_none_or(|err| !err.ends_instance) {
             self.lock_idle().push(instance);
         }
         result

@@ -8,6 +8,7 @@ mod environment;
 mod event;
 pub mod functions;
 mod gateway;
+mod instance;
 mod invoke;
 pub mod machine;
 pub mod sample;

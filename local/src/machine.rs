@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::setup::Setup;
@@ -127,6 +129,9 @@ impl Machine {
         dynamodb::ensure_table(&table, options.make_table || !is_aws(&env)).await?;
         if dynamodb.is_some() {
             catalog::load(&table).await?;
+            if sandbox.is_some() {
+                forget_tokens(&table).await?;
+            }
         }
 
         let mut servers = Vec::new();
@@ -195,6 +200,25 @@ fn keys(options: &Options) -> Result<Keys, StartError> {
     let Some(data) = &options.data else { return Ok(Keys::random()) };
     let keys = std::fs::create_dir_all(data).and_then(|()| Keys::kept_in(data));
     keys.map_err(|source| StartError::File { path: data.clone(), source })
+}
+
+/// A sandbox knows nothing of the tokens that another one has given out; no card signed with one of those would be good.
+async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
+    let failed = |code: Option<&str>| StartError::Table {
+        name: table.name().to_owned(),
+        problem: code.unwrap_or("no answer").to_owned(),
+    };
+    let scan = table.client().scan().table_name(table.name()).projection_expression("pk, sk");
+    let tokens = scan
+        .filter_expression("sk = :token")
+        .expression_attribute_values(":token", AttributeValue::S("TOKEN".to_owned()));
+    let mut tokens = tokens.into_paginator().items().send();
+    while let Some(key) = tokens.next().await {
+        let key = key.map_err(|err| failed(err.code()))?;
+        let delete = table.client().delete_item().table_name(table.name()).set_key(Some(key)).send().await;
+        delete.map_err(|err| failed(err.code()))?;
+    }
+    Ok(())
 }
 
 /// Where a part that listens on `address` is reached from this machine.

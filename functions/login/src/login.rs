@@ -13,6 +13,8 @@ const STORE_RESERVE: Duration = Duration::from_secs(3);
 
 /// How long the second bearer of a code waits for the first one to be done.
 const RECALL_WITHIN: Duration = Duration::from_secs(3);
+/// What is left for the last look at the table, so that it ends with an answer.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 /// How long a session may stay invisible after the code's row, which is written with it. Milliseconds, on DynamoDB.
 const VISIBLE_WITHIN: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -52,7 +54,8 @@ pub(crate) async fn login(
         Ok((None, _)) => Err(LoginError::Snapshot),
         Err(err) => match wait_for_first(&err) {
             Some(wait) => {
-                recall(logins, app, code, deadline.at_most(wait), deadline).await?.ok_or(LoginError::Wechat(err))
+                let until = deadline.leaving(LAST_LOOK).at_most(wait);
+                recall(logins, app, code, until, deadline).await?.ok_or(LoginError::Wechat(err))
             }
             None => Err(LoginError::Wechat(err)),
         },

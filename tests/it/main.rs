@@ -37,4 +37,5 @@ mod tokens;
 mod user_info;
 mod vectors;
 mod wechat_faults;
+mod wechat_hangs;
 mod wechat_profile;

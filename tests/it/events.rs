@@ -11,6 +11,8 @@ use shared::wechat::open_data::EncryptedData;
 use tests::root;
 use tests::world::{World, reply};
 
+const STALE: &str = "the data is not of this session; log in and ask the user again";
+
 /// Which replies have more than the expected fields, because part of them is random.
 const RANDOM: [&str; 5] = ["cardExt", "expiresIn", "requestId", "token", "user"];
 
@@ -26,7 +28,7 @@ async fn every_event_of_login_gets_its_answer() {
             ("bad-code", code_invalid("login_code_invalid")),
             ("malformed-code", error(400, "invalid_request", "field `code` is not valid")),
             ("missing-code", error(400, "invalid_request", "missing field `code`")),
-            ("official-account", code_invalid("login_code_invalid")),
+            ("official-account-bad-code", code_invalid("login_code_invalid")),
             ("unknown-app", error(400, "invalid_request", "field `appId` is not an app of this backend")),
             ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
             ("repeated-field", error(400, "invalid_request", "duplicate field `code`")),
@@ -42,7 +44,6 @@ async fn every_event_of_login_gets_its_answer() {
 
 #[tokio::test]
 async fn every_event_of_user_info_gets_its_answer() {
-    let stale = "the data is not of this session; log in and ask the user again";
     check(
         "user-info",
         &[
@@ -50,7 +51,7 @@ async fn every_event_of_user_info_gets_its_answer() {
             ("set-profile", json!({ "status": 200 })),
             ("wechat-profile", json!({ "status": 200 })),
             ("bad-avatar", error(400, "invalid_request", "field `avatarUrl` is not valid")),
-            ("bad-signature", error(409, "session_key_stale", stale)),
+            ("bad-signature", error(409, "session_key_stale", STALE)),
             ("no-session", unauthorized()),
             ("wrong-session", unauthorized()),
             ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
@@ -83,8 +84,10 @@ async fn every_event_of_phone_decrypt_gets_its_answer() {
         &[
             ("valid", number.clone()),
             ("encrypted-data", number),
+            ("stale-data", error(409, "session_key_stale", STALE)),
             ("bad-code", code_invalid("phone_code_invalid")),
             ("both", error(400, "invalid_request", "field `code` goes without `encryptedData` and `iv`")),
+            ("malformed-data", error(400, "invalid_request", "field `encryptedData` is not valid")),
             ("malformed-iv", error(400, "invalid_request", "field `iv` is not valid")),
             ("no-session", unauthorized()),
             ("unknown-field", error(400, "invalid_request", "unknown field `openid`")),
@@ -133,7 +136,8 @@ async fn every_event_of_token_refresher_gets_its_answer() {
         "token-refresher",
         &[
             ("scheduled", all.clone()),
-            ("eventbridge-rule", all),
+            ("eventbridge-rule", all.clone()),
+            ("eventbridge-scheduler", all),
             ("one-token", one.clone()),
             ("after-refusal", one),
             ("ticket", refreshed(&[(official_account, "wx_card")])),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::{Client, Reply};
-use tests::world::World;
+use tests::world::{World, until_midnight_in_beijing};
 
 const OFFICIAL: &str = "wxofficial";
 
@@ -107,4 +107,17 @@ async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() 
     assert_ne!(second, first);
     world.advance(Duration::from_secs(301));
     assert_ne!(key().await, second);
+}
+
+#[tokio::test]
+async fn the_day_of_a_quota_ends_at_midnight_in_beijing() {
+    let world = world().await;
+    world.sandbox("PUT", "/quotas", json!({ "path": "/sns/jscode2session", "perDay": 1 })).await;
+    let query = "appid=wxmini&secret=s1&js_code=nobody&grant_type=authorization_code";
+    let errcode = async || code2session(&world, "GET", query).await.json["errcode"].as_i64().unwrap();
+    assert_eq!([errcode().await, errcode().await], [40029, 45009]);
+    world.advance(until_midnight_in_beijing(&world) - Duration::from_secs(1));
+    assert_eq!(errcode().await, 45009);
+    world.advance(Duration::from_secs(1));
+    assert_eq!([errcode().await, errcode().await], [40029, 45009]);
 }

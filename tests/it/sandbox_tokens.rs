@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::{Client, Reply};
-use tests::world::World;
+use tests::world::{World, until_midnight_in_beijing};
 
 /// Where the apps of the local machine are in `WECHAT_APPS`.
 const MINI_PROGRAM: usize = 0;
@@ -123,8 +123,7 @@ async fn a_forced_token_ends_those_before_it_at_once() {
 #[tokio::test]
 async fn a_token_is_forced_every_thirty_seconds_and_twenty_times_a_day() {
     let world = World::start().await;
-    let into_the_day = world.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 86_400;
-    world.advance(Duration::from_secs(86_400 - into_the_day));
+    world.advance(until_midnight_in_beijing(&world));
     let first = forced(&world, MINI_PROGRAM).await["access_token"].take();
     world.advance(Duration::from_secs(29));
     let again = forced(&world, MINI_PROGRAM).await;
@@ -137,7 +136,9 @@ async fn a_token_is_forced_every_thirty_seconds_and_twenty_times_a_day() {
     assert_eq!(forced(&world, MINI_PROGRAM).await["errcode"], 45009);
     assert_eq!(forced(&world, OFFICIAL_ACCOUNT).await["expires_in"], 7200);
     assert_eq!(token(&world, MINI_PROGRAM).await.1, 7170);
-    world.advance(Duration::from_secs(86_400));
+    world.advance(until_midnight_in_beijing(&world) - Duration::from_secs(1));
+    assert_eq!(forced(&world, MINI_PROGRAM).await["errcode"], 45009);
+    world.advance(Duration::from_secs(1));
     assert_eq!(forced(&world, MINI_PROGRAM).await["expires_in"], 7200);
 }
 

@@ -12,7 +12,7 @@ use local::machine::{Machine, Options};
 use local::sample;
 use local::sdk::SdkTable;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::clock::{Clock, Timestamp};
 use shared::env::Env;
 use shared::random;
 use shared::setup::Setup;
@@ -204,6 +204,13 @@ impl World {
     pub async fn count_of(&self, path: &str) -> u64 {
         self.sandbox("GET", &format!("/calls?path={path}"), Value::Null).await["total"].as_u64().unwrap()
     }
+}
+
+/// How long WeChat's day lasts yet.
+pub fn until_midnight_in_beijing(world: &World) -> Duration {
+    const DAY: u64 = 86_400;
+    let in_beijing = Timestamp::from(world.now()).as_secs() + 8 * 3600;
+    Duration::from_secs(DAY - in_beijing % DAY)
 }
 
 /// The reply of a function to an event, as the gateway would read it.

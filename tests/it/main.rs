@@ -30,6 +30,7 @@ mod secrecy_of_answers;
 mod sessions;
 mod store_faults;
 mod tls;
+mod token_forced;
 mod token_lease;
 mod token_model;
 mod token_refresher;

@@ -118,6 +118,9 @@ async fn a_forced_token_ends_those_before_it_at_once() {
     }
     assert_eq!(token(&world, OFFICIAL_ACCOUNT).await.0, new["access_token"]);
     assert_eq!(ticket(&world, new["access_token"].as_str().unwrap(), "jsapi").await["errcode"], 0);
+    let calls = world.calls_of("/cgi-bin/stable_token").await;
+    let forced: Vec<_> = calls.iter().map(|call| call["forced"] == true).collect();
+    assert_eq!(forced, [false, false, true, false]);
 }
 
 #[tokio::test]

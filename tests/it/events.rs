@@ -8,6 +8,7 @@ use local::sample;
 use serde_json::{Value, json};
 use shared::wechat::SessionKey;
 use shared::wechat::open_data::EncryptedData;
+use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::http::Reply;
 use tests::root;
 use tests::world::{World, reply};
@@ -124,7 +125,7 @@ async fn every_event_of_card_ext_gets_its_answer() {
 
 #[tokio::test]
 async fn every_event_of_token_refresher_gets_its_answer() {
-    let (mini_program, official_account) = ("wx0123456789abcdef", "wx1123456789abcdef");
+    let (mini_program, official_account) = (MINI_PROGRAM, OFFICIAL_ACCOUNT);
     let refreshed = |tokens: &[(&str, &str)]| {
         let tokens = tokens.iter().map(|(app, kind)| json!({ "appId": app, "kind": kind, "expiresIn": 7200 }));
         json!({ "refreshed": tokens.collect::<Vec<_>>(), "failures": [] })

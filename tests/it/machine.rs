@@ -10,6 +10,7 @@ use local::machine::{Machine, Options};
 use local::sdk::SdkTable;
 use serde_json::{Value, json};
 use shared::env::Env;
+use tests::callers::CODE2SESSION;
 use tests::http::Client;
 use tests::world::World;
 use tokio::io::AsyncWriteExt as _;
@@ -48,7 +49,7 @@ async fn an_invocation_goes_on_when_the_caller_hangs_up() {
     let head = format!("POST /login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.unwrap();
-    while world.wechat_calls().await == 0 {
+    while world.count_of(CODE2SESSION).await == 0 {
         tokio::task::yield_now().await;
     }
     drop(stream);

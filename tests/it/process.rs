@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::http::Client;
 use tests::{binary, root};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -89,7 +90,7 @@ async fn the_tokens_are_refreshed_from_the_start() {
     let directory = Directory::new();
     let mut child = local(&directory.0, &[&["dev"], &FREE_PORTS[..]].concat()).await.spawn().unwrap();
     let ready = ready_line(&mut child).await;
-    let expected = ["wx0123456789abcdef", "wx1123456789abcdef"].map(str::to_owned).into();
+    let expected = [MINI_PROGRAM, OFFICIAL_ACCOUNT].map(str::to_owned).into();
     let refreshed = async {
         while apps_with_tokens(&ready).await != expected {
             tokio::task::yield_now().await;
@@ -114,7 +115,7 @@ async fn without_the_schedule_no_token_is_refreshed_before_it_is_needed() {
     assert_eq!(apps_with_tokens(&ready).await, BTreeSet::new());
     // The one that a function needs comes all the same.
     call("phone-decrypt", login["token"].as_str().unwrap(), json!({ "code": "demo-phone-code" })).await;
-    assert_eq!(apps_with_tokens(&ready).await, ["wx0123456789abcdef".to_owned()].into());
+    assert_eq!(apps_with_tokens(&ready).await, [MINI_PROGRAM.to_owned()].into());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP};
 use tests::http::{Client, Reply};
 use tests::world::{World, until_midnight_in_beijing};
 
@@ -74,8 +75,8 @@ async fn controls_that_would_do_nothing_are_refused() {
     let authorize = async |app_id: &str, snapshot: bool| {
         control("/oauth2/authorize", json!({ "user": "demo", "appId": app_id, "snapshot": snapshot })).await
     };
-    assert_eq!(authorize("wx0123456789abcdef", false).await, 404);
-    assert_eq!(authorize("wx2123456789abcdef", true).await, 400);
+    assert_eq!(authorize(MINI_PROGRAM, false).await, 404);
+    assert_eq!(authorize(MOBILE_APP, true).await, 400);
     assert_eq!(control("/users/demo", json!({ "countryCode": "852" })).await, 400);
     for path in ["/getPhoneNumber", "/getUserProfile"] {
         assert_eq!(control(path, json!({ "user": "nobody" })).await, 404);

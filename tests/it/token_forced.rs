@@ -23,7 +23,7 @@ async fn no_token_is_ever_forced_or_asked_for_in_the_classic_way() {
         for app_id in &apps {
             match round {
                 "revoked" => _ = world.sandbox("POST", "/tokens/revoke", json!({ "appId": app_id })).await,
-                "refused" => world.fault_at(STABLE_TOKEN, json!({ "errcode": 40001 })).await,
+                "refused" => world.fault(STABLE_TOKEN, json!({ "errcode": 40001 })).await,
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ use local::functions::InvocationResult;
 use serde_json::{Value, json};
 use shared::store::tokens::protocol::{CLAIM, LEASE};
 use shared::wechat::TokenValue;
+use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::readers::Reader;
 use tests::world::World;
@@ -11,8 +12,6 @@ use tokio::task::JoinHandle;
 
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const GETTICKET: &str = "/cgi-bin/ticket/getticket";
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 
 /// What is refreshed.
 #[derive(Debug)]
@@ -53,10 +52,6 @@ impl Subject {
         let live = world.live(self.app_id, self.kind).await;
         assert_eq!(stored, TokenValue::new(live).hash(), "{self:?} {when}");
     }
-}
-
-async fn fault(world: &World, fault: Value) {
-    world.sandbox("POST", "/faults", fault).await;
 }
 
 #[tokio::test]
@@ -102,7 +97,7 @@ async fn a_holder_that_dies_anywhere_delays_others_by_one_lease_at_most() {
         let calls = world.count_of(subject.path).await;
         let reply = subject.refresh(&world).await;
         assert_eq!(reply["refreshed"].as_array().unwrap().len(), 1, "{subject:?} {death:?}: {reply}");
-        let again = u64::from(!matches!(death, Death::AfterWriting));
+        let again = usize::from(!matches!(death, Death::AfterWriting));
         assert_eq!(world.count_of(subject.path).await - calls, again, "{subject:?} {death:?}");
         subject.assert_stored(&world, &format!("{death:?}")).await;
     }
@@ -128,8 +123,8 @@ async fn kill(world: &World, proxy: &DynamoDbProxy, subject: &Subject, death: &D
     match death {
         Death::BeforeTheLease => proxy.inject("UpdateItem", 1, Kind::Hang),
         Death::WithTheLease => proxy.inject("UpdateItem", 1, Kind::HangAfter),
-        Death::BeforeWechatHasHeard => fault(world, json!({ "path": path, "latencyMs": 60_000 })).await,
-        Death::BeforeWechatHasAnswered => fault(world, json!({ "path": path, "answerLatencyMs": 60_000 })).await,
+        Death::BeforeWechatHasHeard => world.fault(path, json!({ "latencyMs": 60_000 })).await,
+        Death::BeforeWechatHasAnswered => world.fault(path, json!({ "answerLatencyMs": 60_000 })).await,
         Death::WithTheValue => proxy.inject_after("UpdateItem", before, 1, Kind::Hang),
         Death::AfterWriting => proxy.inject_after("UpdateItem", before, 1, Kind::HangAfter),
     }

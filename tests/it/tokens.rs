@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::store::tokens::protocol::CLAIM;
 use shared::tokens::TokenError;
 use tests::lambda_proxy::LambdaProxy;
@@ -25,10 +25,6 @@ async fn world_with_lambda() -> (World, LambdaProxy) {
     let world = World::start().await;
     let lambda = LambdaProxy::start(world.machine.gateway_url()).await;
     (world, lambda)
-}
-
-async fn fault(world: &World, fault: Value) {
-    world.sandbox("POST", "/faults", fault).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +60,7 @@ async fn a_wechat_that_is_down_is_asked_three_times_in_five_seconds_by_a_thousan
     let (world, lambda) = world_with_lambda().await;
     let readers = instances(&world, &lambda.url, INSTANCES).await;
     let _alone = STORM.lock().await;
-    fault(&world, json!({ "path": STABLE_TOKEN, "status": 502, "times": 1000 })).await;
+    world.fault(STABLE_TOKEN, json!({ "status": 502, "times": 1000 })).await;
     let mut calls = Vec::new();
     for _ in 0..=5 {
         let used = storm(&readers, EACH, |_| true).await;

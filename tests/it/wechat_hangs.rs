@@ -26,7 +26,7 @@ async fn it_is_given_up_by_phone_decrypt_before_lambda_gives_up_the_function() {
         let world = World::start().await;
         let caller = world.caller().await;
         let code = caller.phone_button(&world, json!({})).await["code"].take();
-        world.fault_at(path, json!({ "latencyMs": 60_000, "times": 9 })).await;
+        world.fault(path, json!({ "latencyMs": 60_000, "times": 9 })).await;
         let reply = within_two_seconds(&world, &caller, "phone-decrypt", &json!({ "code": code })).await;
         assert_eq!(
             (reply.status, reply.code(), reply.header("retry-after")),
@@ -44,7 +44,7 @@ async fn it_is_given_up_by_card_ext_before_lambda_gives_up_the_function() {
         let world = World::start().await;
         world.put_card("pWechat", json!({})).await;
         let caller = world.caller().await;
-        world.fault_at(path, json!({ "latencyMs": 60_000, "times": 9 })).await;
+        world.fault(path, json!({ "latencyMs": 60_000, "times": 9 })).await;
         let reply = within_two_seconds(&world, &caller, "card-ext", &json!({ "cardId": "pWechat" })).await;
         assert_eq!(
             (reply.status, reply.code(), reply.header("retry-after")),

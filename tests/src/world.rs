@@ -149,18 +149,6 @@ impl World {
         reply.json
     }
 
-    /// Lets the next calls of `/sns/jscode2session` go wrong.
-    pub async fn fault(&self, fault: Value) {
-        let mut fault = fault;
-        fault["path"] = "/sns/jscode2session".into();
-        self.sandbox("POST", "/faults", fault).await;
-    }
-
-    /// How often WeChat was asked about a code.
-    pub async fn wechat_calls(&self) -> u64 {
-        self.sandbox("GET", "/calls?path=/sns/jscode2session", Value::Null).await["total"].as_u64().unwrap()
-    }
-
     /// All rows of the table.
     pub async fn rows(&self) -> Vec<Row> {
         let table = self.table();
@@ -198,11 +186,6 @@ impl World {
     pub async fn invoke(&self, function: &str, event: &Value) -> Reply {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.send("POST", &path, &[], event.to_string()).await
-    }
-
-    /// How often a path of WeChat's API was called.
-    pub async fn count_of(&self, path: &str) -> u64 {
-        self.sandbox("GET", &format!("/calls?path={path}"), Value::Null).await["total"].as_u64().unwrap()
     }
 }
 

@@ -6,6 +6,7 @@ use local::demo_user::{DEMO_PHONE_CODE, DEMO_SESSION_KEY, DEMO_TOKEN};
 use local::sample;
 use serde_json::{Value, json};
 use stubs::runtime_api::Process;
+use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::upstream::ClosedPort;
 use tests::world::World;
 use tests::{binary, root};
@@ -62,10 +63,10 @@ async fn a_binary_that_is_invoked_directly_takes_and_returns_json() {
     assert_eq!(refused["errorMessage"], "field `appId` is not an app of this backend");
     let written = text(process.stop().await);
     for (app_id, kind) in [
-        ("wx0123456789abcdef", "access_token"),
-        ("wx1123456789abcdef", "access_token"),
-        ("wx1123456789abcdef", "wx_card"),
-        ("wx1123456789abcdef", "jsapi"),
+        (MINI_PROGRAM, "access_token"),
+        (OFFICIAL_ACCOUNT, "access_token"),
+        (OFFICIAL_ACCOUNT, "wx_card"),
+        (OFFICIAL_ACCOUNT, "jsapi"),
     ] {
         assert!(!written.contains(&world.live(app_id, kind).await), "{app_id} {kind}");
     }

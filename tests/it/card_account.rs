@@ -75,7 +75,7 @@ async fn a_card_whose_account_is_not_configured_is_a_mistake_of_ours() {
         let reply = ask(&world, &caller, body.clone()).await;
         assert_eq!(reply.without_id(), (500, misconfigured.clone()), "{body}");
     }
-    assert!(world.calls_of(TICKET).await.is_empty());
+    assert_eq!(world.count_of(TICKET).await, 0);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_ticket_that_wechat_does_not_give_is_said_by_its_reason() {
     ] {
         let world = world_of(APPS).await;
         let caller = world.caller().await;
-        world.fault_at(path, json!({ "errcode": errcode, "times": 99 })).await;
+        world.fault(path, json!({ "errcode": errcode, "times": 99 })).await;
         let reply = ask(&world, &caller, json!({ "cardId": "pAny" })).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{errcode}");
         assert_eq!(reply.header("retry-after").is_empty(), status == 500, "{errcode}");
@@ -163,7 +163,7 @@ async fn a_warm_instance_reads_the_session_alone_for_a_minute() {
     assert_eq!(ask(&world, &caller, server.clone()).await.status, 200);
     assert_eq!(gets(server.clone(), 0).await, 3);
     assert_eq!(gets(server, 0).await, 2);
-    assert_eq!(world.calls_of(TICKET).await.len(), 1);
+    assert_eq!(world.count_of(TICKET).await, 1);
 }
 
 #[tokio::test]

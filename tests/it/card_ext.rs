@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
+use tests::apps::OFFICIAL_ACCOUNT;
 use tests::callers::Caller;
 use tests::http::Reply;
 use tests::world::World;
-
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 
 /// A world with a card of each kind, and one that says nothing of its codes.
 async fn world() -> World {
@@ -174,5 +173,5 @@ async fn without_a_session_nothing_is_looked_at() {
         let reply = world.call("card-ext", None, body).await;
         assert_eq!((reply.status, reply.code()), (401, "session_invalid"));
     }
-    assert!(world.calls_of("/cgi-bin/ticket/getticket").await.is_empty());
+    assert_eq!(world.count_of("/cgi-bin/ticket/getticket").await, 0);
 }

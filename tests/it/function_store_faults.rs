@@ -7,12 +7,11 @@ use axum::http::StatusCode;
 use futures::future::join_all;
 use local::sample;
 use serde_json::{Value, json};
+use tests::apps::OFFICIAL_ACCOUNT;
 use tests::callers::Caller;
 use tests::dynamodb_proxy::Kind;
 use tests::root;
 use tests::world::{World, reply};
-
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 
 async fn by_data(world: &World, caller: &Caller) -> Value {
     let button = caller.phone_button(world, json!({})).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tests::callers::CODE2SESSION;
 use tests::dynamodb_proxy::Kind;
 use tests::world::{World, event_with_body, reply};
 
@@ -33,10 +34,10 @@ async fn a_returning_user_costs_one_wechat_call_and_two_round_trips() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     let person = world.person(json!(true)).await;
     world.login(&world.code(&person).await).await;
-    let (wechat_before, _) = (world.wechat_calls().await, proxy.take_calls());
+    let (wechat_before, _) = (world.count_of(CODE2SESSION).await, proxy.take_calls());
 
     assert_eq!(world.login(&world.code(&person).await).await.status, 200);
-    assert_eq!(world.wechat_calls().await - wechat_before, 1);
+    assert_eq!(world.count_of(CODE2SESSION).await - wechat_before, 1);
     // The user's row is read while the session is written.
     let mut calls = proxy.take_calls();
     assert_eq!(calls.remove(0), "BatchGetItem");
@@ -120,7 +121,7 @@ async fn a_code_that_wechat_has_forgotten_still_finds_its_session() {
     let world = World::start().await;
     let code = world.code(&world.person(Value::Null).await).await;
     let first = world.login(&code).await;
-    world.fault(json!({ "errcode": 40029 })).await;
+    world.fault(CODE2SESSION, json!({ "errcode": 40029 })).await;
     let again = world.login(&code).await;
     assert_eq!(again.json["token"], first.json["token"]);
 }
@@ -129,7 +130,7 @@ async fn a_code_that_wechat_has_forgotten_still_finds_its_session() {
 async fn a_code_that_somebody_else_used_up_is_invalid_after_a_short_wait() {
     let world = World::start().await;
     let code = world.code(&world.person(Value::Null).await).await;
-    world.fault(json!({ "errcode": 40163 })).await;
+    world.fault(CODE2SESSION, json!({ "errcode": 40163 })).await;
     let reply = world.login(&code).await;
     assert_eq!((reply.status, reply.code()), (400, "login_code_invalid"));
 }
@@ -150,7 +151,7 @@ async fn what_is_not_visible_ascii_never_reaches_wechat() {
         assert_eq!((reply.status, reply.code()), (400, "invalid_request"), "{code}");
         assert_eq!(reply.json["message"], "field `code` is not valid", "{code}");
     }
-    assert_eq!(world.wechat_calls().await, 0);
+    assert_eq!(world.count_of(CODE2SESSION).await, 0);
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! The local machine itself.
 
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::demo;
 use local::machine::{Machine, Options};
+use local::sdk::SdkTable;
 use serde_json::{Value, json};
 use shared::env::Env;
+use tests::callers::CODE2SESSION;
 use tests::http::Client;
 use tests::world::World;
 use tokio::io::AsyncWriteExt as _;
@@ -45,7 +49,7 @@ async fn an_invocation_goes_on_when_the_caller_hangs_up() {
     let head = format!("POST /login HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.unwrap();
-    while world.wechat_calls().await == 0 {
+    while world.count_of(CODE2SESSION).await == 0 {
         tokio::task::yield_now().await;
     }
     drop(stream);
@@ -104,9 +108,63 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let env: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     std::fs::remove_file(&path).unwrap();
-    for function in ["LoginFunction", "LogoutFunction", "UserInfoFunction"] {
+    let functions = [
+        "CardExtFunction",
+        "LoginFunction",
+        "LogoutFunction",
+        "PhoneDecryptFunction",
+        "TokenRefresherFunction",
+        "UserInfoFunction",
+    ];
+    assert_eq!(env.as_object().unwrap().keys().collect::<Vec<_>>(), functions);
+    for function in functions {
         assert_eq!(env[function]["WECHAT_API_URLS"], world.machine.wechat_url(), "{function}");
         assert_eq!(env[function]["AWS_ENDPOINT_URL_DYNAMODB"], world.machine.dynamodb_url(), "{function}");
+        assert_eq!(env[function]["AWS_ENDPOINT_URL_LAMBDA"], world.machine.gateway_url(), "{function}");
+        assert_eq!(env[function]["TOKEN_REFRESHER"], "token-refresher", "{function}");
         assert!(env[function]["SEAL_KEY"].as_str().unwrap().len() >= 43, "{function}");
     }
+}
+
+/// The cards of the catalog that a table has, and who chooses their codes.
+async fn cards(table: &SdkTable) -> BTreeMap<String, String> {
+    let scan = table.client().scan().table_name(table.name()).consistent_read(true).send().await.unwrap();
+    let cards = scan.items().iter().filter(|item| item["sk"].as_s().unwrap() == "CARD");
+    let text = |item: &HashMap<String, AttributeValue>, name: &str| item[name].as_s().unwrap().clone();
+    cards.map(|item| (text(item, "cardId"), text(item, "codes"))).collect()
+}
+
+#[tokio::test]
+async fn a_card_of_the_catalog_that_was_changed_stays_so_and_one_that_is_missing_comes_back() {
+    let directory = std::env::temp_dir().join(format!("wechat-functions-{}", shared::random::base64url::<12>()));
+    let options = Options { data: Some(directory.clone()), ..Options::default() };
+    let machine = Machine::start(options.clone()).await.unwrap();
+    let table = SdkTable::from_env(machine.env()).unwrap();
+    let mut expected = cards(&table).await;
+    assert_eq!(expected.len(), 3, "{expected:?}");
+    let [changed, deleted] =
+        ["pDemoCardWithCodesOfWechat000", "pDemoCardWithCodesOfServer000"].map(|id| format!("CARD#{id}"));
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = table.client().update_item().table_name(table.name()).key("pk", text(&changed));
+    let update = update.key("sk", text("CARD")).update_expression("SET codes = :codes");
+    update.expression_attribute_values(":codes", text("client")).send().await.unwrap();
+    let delete = table.client().delete_item().table_name(table.name()).key("pk", text(&deleted));
+    delete.key("sk", text("CARD")).send().await.unwrap();
+    machine.stop().await;
+
+    let machine = Machine::start(options).await.unwrap();
+    expected.insert("pDemoCardWithCodesOfWechat000".to_owned(), "client".to_owned());
+    assert_eq!(cards(&SdkTable::from_env(machine.env()).unwrap()).await, expected);
+    machine.stop().await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_loaded_into_a_dynamodb_from_outside() {
+    let outside = World::start_embedded().await;
+    let url = outside.machine.dynamodb_url();
+    let world = World::start_with([("AWS_ENDPOINT_URL_DYNAMODB", url), ("TABLE_NAME", "somebodys")]).await;
+    assert_eq!(world.login("demo-code").await.status, 200);
+    assert!(world.rows_at("CARD#", "CARD").await.is_empty());
+    assert_eq!(world.rows_at("USER#", "USER").await.len(), 1, "and of the demo users there is the one who logged in");
 }

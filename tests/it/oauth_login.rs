@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
+use tests::callers::CODE2SESSION;
 use tests::http::Reply;
 use tests::logs;
 use tests::world::{World, event_with_body, reply};
 
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
-const MOBILE_APP: &str = "wx2123456789abcdef";
 const PATH: &str = "/sns/oauth2/access_token";
 
 async fn login(world: &World, app_id: &str, code: &str) -> Reply {
@@ -178,15 +177,15 @@ async fn every_errcode_has_its_answer() {
         (json!({ "errcode": 40164 }), 500, "misconfigured", "", 1),
         (json!({ "errcode": 50002 }), 500, "internal", "", 1),
     ] {
-        let (oauth_code, before) = (world.code_for(&person, MOBILE_APP).await, world.calls_of(PATH).await.len());
-        world.fault_at(PATH, fault.clone()).await;
+        let (oauth_code, before) = (world.code_for(&person, MOBILE_APP).await, world.count_of(PATH).await);
+        world.fault(PATH, fault.clone()).await;
         let reply = login(&world, MOBILE_APP, &oauth_code).await;
         assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (status, code, retry_after), "{fault}");
-        assert_eq!(world.calls_of(PATH).await.len() - before, calls, "{fault}");
+        assert_eq!(world.count_of(PATH).await - before, calls, "{fault}");
         if fault["errcode"] == 40164 {
             let lines = logs::of_request(reply.json["requestId"].as_str().unwrap());
             assert!(lines.iter().any(|line| line["appId"] == MOBILE_APP && line["egressIp"] == "203.0.113.9"));
         }
     }
-    assert_eq!(world.wechat_calls().await, 0, "codes of OAuth go nowhere else");
+    assert_eq!(world.count_of(CODE2SESSION).await, 0, "codes of OAuth go nowhere else");
 }

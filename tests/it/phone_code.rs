@@ -77,21 +77,24 @@ async fn every_errcode_has_its_answer() {
         (json!({ "drop": "before" }), 200, "", "", 2),
         (json!({ "drop": "after" }), 400, "phone_code_invalid", "", 2),
         (json!({ "errcode": 40163 }), 400, "phone_code_invalid", "", 1),
+        (json!({ "errcode": 40003 }), 400, "phone_code_invalid", "", 1),
+        (json!({ "errcode": 43104 }), 400, "phone_code_invalid", "", 1),
+        (json!({ "errcode": 40226 }), 403, "user_blocked", "", 1),
         (json!({ "errcode": 45011 }), 429, "rate_limited", "60", 1),
         (json!({ "errcode": 45009 }), 429, "rate_limited", "3600", 1),
         (json!({ "errcode": 40164 }), 500, "misconfigured", "", 1),
         (json!({ "errcode": 48001 }), 500, "misconfigured", "", 1),
         (json!({ "errcode": 47001 }), 500, "internal", "", 1),
     ] {
-        let (body, before) = (fresh_code(&world, &caller).await, world.calls_of(PATH).await.len());
-        world.fault_at(PATH, fault.clone()).await;
+        let (body, before) = (fresh_code(&world, &caller).await, world.count_of(PATH).await);
+        world.fault(PATH, fault.clone()).await;
         let reply = by_code(&world, &caller, &body).await;
         let answer = (reply.status, reply.code(), reply.header("retry-after"));
         assert_eq!(answer, (status, code, retry_after), "{fault}");
-        assert_eq!(world.calls_of(PATH).await.len() - before, calls, "{fault}");
+        assert_eq!(world.count_of(PATH).await - before, calls, "{fault}");
         assert!(!reply.json["message"].to_string().contains("injected"), "{fault}");
     }
-    assert_eq!(world.calls_of(STABLE_TOKEN).await.len(), 1);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 1);
 }
 
 #[tokio::test]
@@ -110,17 +113,17 @@ async fn a_wechat_that_hangs_is_unavailable_and_not_asked_again() {
     let world = World::start().await;
     let caller = world.caller().await;
     let code = fresh_code(&world, &caller).await;
-    world.fault_at(PATH, json!({ "latencyMs": 60_000, "times": 9 })).await;
+    world.fault(PATH, json!({ "latencyMs": 60_000, "times": 9 })).await;
     let reply = by_code(&world, &caller, &code).await;
     assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
-    assert_eq!(world.calls_of(PATH).await.len(), 1);
+    assert_eq!(world.count_of(PATH).await, 1);
 }
 
 #[tokio::test]
 async fn an_address_outside_the_whitelist_is_named_in_the_log_and_not_to_the_client() {
     let world = World::start_with([("EGRESS_IP", "203.0.113.9")]).await;
     let caller = world.caller().await;
-    world.fault_at(PATH, json!({ "errcode": 40164 })).await;
+    world.fault(PATH, json!({ "errcode": 40164 })).await;
     let reply = by_code(&world, &caller, &json!("any-code")).await;
     let message = "this backend is not set up correctly";
     assert_eq!(reply.without_id(), (500, json!({ "code": "misconfigured", "message": message })));
@@ -135,12 +138,12 @@ async fn a_revoked_token_costs_one_more_and_the_call_is_made_again() {
     let caller = world.caller().await;
     let code = fresh_code(&world, &caller).await;
     assert_eq!(by_code(&world, &caller, &code).await.status, 200);
-    assert_eq!((world.calls_of(STABLE_TOKEN).await.len(), world.calls_of(PATH).await.len()), (1, 1));
+    assert_eq!((world.count_of(STABLE_TOKEN).await, world.count_of(PATH).await), (1, 1));
     world.sandbox("POST", "/tokens/revoke", json!({ "appId": caller.app_id })).await;
     for (tokens, calls) in [(2, 3), (2, 4)] {
         let code = fresh_code(&world, &caller).await;
         assert_eq!(by_code(&world, &caller, &code).await.status, 200);
-        assert_eq!((world.calls_of(STABLE_TOKEN).await.len(), world.calls_of(PATH).await.len()), (tokens, calls));
+        assert_eq!((world.count_of(STABLE_TOKEN).await, world.count_of(PATH).await), (tokens, calls));
     }
 }
 
@@ -155,14 +158,14 @@ async fn a_token_that_wechat_always_refuses_is_replaced_once_if_there_is_another
             if is_revoked {
                 world.sandbox("POST", "/tokens/revoke", json!({ "appId": caller.app_id })).await;
             }
-            world.fault_at(PATH, json!({ "errcode": errcode, "times": 9 })).await;
+            world.fault(PATH, json!({ "errcode": errcode, "times": 9 })).await;
             let code = fresh_code(&world, &caller).await;
             let reply = by_code(&world, &caller, &code).await;
             assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"), "{errcode}");
             assert_ne!(reply.header("retry-after"), "", "{errcode}");
-            let calls = world.calls_of(PATH).await.len();
+            let calls = world.count_of(PATH).await;
             assert_eq!(calls, if is_revoked { 3 } else { 2 }, "{errcode}, revoked: {is_revoked}");
-            assert_eq!(world.calls_of(STABLE_TOKEN).await.len(), 2);
+            assert_eq!(world.count_of(STABLE_TOKEN).await, 2);
         }
     }
 }
@@ -172,12 +175,12 @@ async fn a_token_that_wechat_does_not_give_is_said_by_its_reason() {
     for (errcode, status, code) in [(-1, 503, "wechat_unavailable"), (40125, 500, "misconfigured")] {
         let world = World::start().await;
         let caller = world.caller().await;
-        world.fault_at(STABLE_TOKEN, json!({ "errcode": errcode, "times": 99 })).await;
+        world.fault(STABLE_TOKEN, json!({ "errcode": errcode, "times": 99 })).await;
         let phone_code = fresh_code(&world, &caller).await;
         let reply = by_code(&world, &caller, &phone_code).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{errcode}");
         assert_eq!(reply.header("retry-after").is_empty(), status == 500, "{errcode}");
-        assert!(world.calls_of(PATH).await.is_empty());
+        assert_eq!(world.count_of(PATH).await, 0);
     }
 }
 
@@ -192,7 +195,7 @@ async fn each_mini_program_calls_with_a_token_of_its_own() {
         assert_eq!(world.calls_of(PATH).await[at]["appId"], app_id);
     }
     assert_ne!(world.live("wxone", "access_token").await, world.live("wxtwo", "access_token").await);
-    assert_eq!(world.calls_of(STABLE_TOKEN).await.len(), 2);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 2);
 }
 
 #[tokio::test]
@@ -205,5 +208,5 @@ async fn a_warm_instance_reads_the_session_asks_wechat_and_writes_the_user() {
     let code = fresh_code(&world, &caller).await;
     assert_eq!(by_code(&world, &caller, &code).await.status, 200);
     assert_eq!(proxy.take_calls(), ["GetItem", "UpdateItem"]);
-    assert_eq!(world.calls_of(STABLE_TOKEN).await.len(), 1);
+    assert_eq!(world.count_of(STABLE_TOKEN).await, 1);
 }

@@ -123,7 +123,7 @@ async fn a_request_that_has_not_the_form_of_one_names_the_field_and_never_reache
         let expected = json!({ "code": "invalid_request", "message": message });
         assert_eq!(reply.without_id(), (400, expected), "{body}");
     }
-    assert!(world.calls_of("/wxa/business/getuserphonenumber").await.is_empty());
+    assert_eq!(world.count_of("/wxa/business/getuserphonenumber").await, 0);
     assert!(!caller.row(&world).await.contains_key("phoneNumber"));
 }
 

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::callers::Caller;
 use tests::http::Reply;
 use tests::world::World;
-
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
-const MOBILE_APP: &str = "wx2123456789abcdef";
 
 async fn decrypt(world: &World, caller: &Caller, data: &Value) -> Reply {
     let body = json!({ "encryptedData": data["encryptedData"], "iv": data["iv"] });
@@ -83,7 +80,7 @@ async fn a_session_of_another_kind_of_app_is_the_wrong_one() {
         // What is wrong with the request is said first.
         assert_eq!(caller.call(&world, "phone-decrypt", json!({})).await.code(), "invalid_request");
     }
-    assert!(world.calls_of("/wxa/business/getuserphonenumber").await.is_empty());
+    assert_eq!(world.count_of("/wxa/business/getuserphonenumber").await, 0);
     assert!(!in_mini_program.row(&world).await.contains_key("phoneNumber"));
 }
 
@@ -94,7 +91,7 @@ async fn without_a_session_nothing_is_looked_at() {
         let reply = world.call("phone-decrypt", None, body).await;
         assert_eq!((reply.status, reply.code(), reply.header("www-authenticate")), (401, "session_invalid", "Bearer"));
     }
-    assert!(world.calls_of("/wxa/business/getuserphonenumber").await.is_empty());
+    assert_eq!(world.count_of("/wxa/business/getuserphonenumber").await, 0);
 }
 
 #[tokio::test]
@@ -147,7 +144,7 @@ async fn a_code_needs_no_key_of_the_session_and_a_token_that_does_not_open_is_no
     assert_eq!(by_code(&before, 0).await, 200);
     let after = with(&before, "SEAL_KEY", "the-new-key-of-43-characters-or-even-more-02").await;
     assert_eq!(by_code(&after, 1).await, 200);
-    assert_eq!(before.calls_of("/cgi-bin/stable_token").await.len(), 2);
+    assert_eq!(before.count_of("/cgi-bin/stable_token").await, 2);
 }
 
 #[tokio::test]
@@ -160,7 +157,7 @@ async fn a_session_of_an_app_that_is_configured_no_more_is_a_mistake_of_ours() {
     let button = caller.phone_button(&before, json!({})).await;
     let reply = caller.call(&after, "phone-decrypt", json!({ "code": button["code"] })).await;
     assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
-    assert!(before.calls_of("/cgi-bin/stable_token").await.is_empty());
+    assert_eq!(before.count_of("/cgi-bin/stable_token").await, 0);
     // What needs no token of the app goes on.
     assert_eq!(decrypt(&after, &caller, &button).await.status, 200);
 }

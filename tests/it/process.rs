@@ -1,10 +1,12 @@
 //! `cargo dev` as a process: what its user sees.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::http::Client;
 use tests::{binary, root};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -73,6 +75,47 @@ async fn it_says_when_it_is_ready_and_stops_on_a_signal() {
         let status = tokio::time::timeout(WITHIN, child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{name}: {status}");
     }
+}
+
+/// The apps for which WeChat was asked for a token.
+async fn apps_with_tokens(ready: &str) -> BTreeSet<String> {
+    let url = format!("{}/sandbox/calls?path=/cgi-bin/stable_token", url(ready, "wechat"));
+    let calls = Client::default().send("GET", &url, &[], Vec::new()).await.json;
+    let calls = calls["calls"].as_array().unwrap().iter();
+    calls.map(|call| call["appId"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_tokens_are_refreshed_from_the_start() {
+    let directory = Directory::new();
+    let mut child = local(&directory.0, &[&["dev"], &FREE_PORTS[..]].concat()).await.spawn().unwrap();
+    let ready = ready_line(&mut child).await;
+    let expected = [MINI_PROGRAM, OFFICIAL_ACCOUNT].map(str::to_owned).into();
+    let refreshed = async {
+        while apps_with_tokens(&ready).await != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WITHIN, refreshed).await.expect("both apps have tokens soon");
+}
+
+#[tokio::test]
+async fn without_the_schedule_no_token_is_refreshed_before_it_is_needed() {
+    let directory = Directory::new();
+    let arguments = [&["dev", "--no-schedule"], &FREE_PORTS[..]].concat();
+    let mut child = local(&directory.0, &arguments).await.spawn().unwrap();
+    let ready = ready_line(&mut child).await;
+    let call = async |function: &str, token: &str, body: Value| {
+        let url = format!("{}/{function}", url(&ready, "functions"));
+        let reply = Client::default().post(&url, &[("authorization", &format!("Bearer {token}"))], &body).await;
+        assert_eq!(reply.status, 200, "{function}: {:?}", reply.json);
+        reply.json
+    };
+    let login = call("login", "none", json!({ "code": "demo-code" })).await;
+    assert_eq!(apps_with_tokens(&ready).await, BTreeSet::new());
+    // The one that a function needs comes all the same.
+    call("phone-decrypt", login["token"].as_str().unwrap(), json!({ "code": "demo-phone-code" })).await;
+    assert_eq!(apps_with_tokens(&ready).await, [MINI_PROGRAM.to_owned()].into());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tests::apps::MINI_PROGRAM;
 use tests::callers::Caller;
 use tests::dynamodb_proxy::Kind;
 use tests::http::Reply;
@@ -147,7 +148,7 @@ async fn a_link_that_meets_trouble_is_tried_again_and_one_that_meets_the_same_li
 #[tokio::test]
 async fn a_conflict_that_cannot_be_recorded_does_not_spoil_the_profile() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
-    let other = world.log_in(&world.person(json!("union-unrecorded")).await, "wx0123456789abcdef").await;
+    let other = world.log_in(&world.person(json!("union-unrecorded")).await, MINI_PROGRAM).await;
     let caller = world.caller().await;
     world.sandbox("PUT", &format!("/users/{}", caller.person), json!({ "unionid": "union-unrecorded" })).await;
     proxy.inject("TransactWriteItems", 1, Kind::error("ValidationException"));

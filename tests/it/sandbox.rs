@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP};
 use tests::http::{Client, Reply};
-use tests::world::World;
+use tests::world::{World, until_midnight_in_beijing};
 
 const OFFICIAL: &str = "wxofficial";
 
@@ -74,8 +75,8 @@ async fn controls_that_would_do_nothing_are_refused() {
     let authorize = async |app_id: &str, snapshot: bool| {
         control("/oauth2/authorize", json!({ "user": "demo", "appId": app_id, "snapshot": snapshot })).await
     };
-    assert_eq!(authorize("wx0123456789abcdef", false).await, 404);
-    assert_eq!(authorize("wx2123456789abcdef", true).await, 400);
+    assert_eq!(authorize(MINI_PROGRAM, false).await, 404);
+    assert_eq!(authorize(MOBILE_APP, true).await, 400);
     assert_eq!(control("/users/demo", json!({ "countryCode": "852" })).await, 400);
     for path in ["/getPhoneNumber", "/getUserProfile"] {
         assert_eq!(control(path, json!({ "user": "nobody" })).await, 404);
@@ -107,4 +108,17 @@ async fn the_sandbox_keeps_a_session_key_for_a_while_and_then_makes_a_new_one() 
     assert_ne!(second, first);
     world.advance(Duration::from_secs(301));
     assert_ne!(key().await, second);
+}
+
+#[tokio::test]
+async fn the_day_of_a_quota_ends_at_midnight_in_beijing() {
+    let world = world().await;
+    world.sandbox("PUT", "/quotas", json!({ "path": "/sns/jscode2session", "perDay": 1 })).await;
+    let query = "appid=wxmini&secret=s1&js_code=nobody&grant_type=authorization_code";
+    let errcode = async || code2session(&world, "GET", query).await.json["errcode"].as_i64().unwrap();
+    assert_eq!([errcode().await, errcode().await], [40029, 45009]);
+    world.advance(until_midnight_in_beijing(&world) - Duration::from_secs(1));
+    assert_eq!(errcode().await, 45009);
+    world.advance(Duration::from_secs(1));
+    assert_eq!([errcode().await, errcode().await], [40029, 45009]);
 }

@@ -3,11 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::world::World;
-
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
-const MOBILE_APP: &str = "wx2123456789abcdef";
 
 async fn authorize(world: &World, wish: Value) -> String {
     world.sandbox("POST", "/oauth2/authorize", wish).await["code"].as_str().unwrap().to_owned()

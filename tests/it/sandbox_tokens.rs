@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::http::{Client, Reply};
-use tests::world::World;
+use tests::world::{World, until_midnight_in_beijing};
 
 /// Where the apps of the local machine are in `WECHAT_APPS`.
 const MINI_PROGRAM: usize = 0;
@@ -118,13 +118,15 @@ async fn a_forced_token_ends_those_before_it_at_once() {
     }
     assert_eq!(token(&world, OFFICIAL_ACCOUNT).await.0, new["access_token"]);
     assert_eq!(ticket(&world, new["access_token"].as_str().unwrap(), "jsapi").await["errcode"], 0);
+    let calls = world.calls_of("/cgi-bin/stable_token").await;
+    let forced: Vec<_> = calls.iter().map(|call| call["forced"] == true).collect();
+    assert_eq!(forced, [false, false, true, false]);
 }
 
 #[tokio::test]
 async fn a_token_is_forced_every_thirty_seconds_and_twenty_times_a_day() {
     let world = World::start().await;
-    let into_the_day = world.now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() % 86_400;
-    world.advance(Duration::from_secs(86_400 - into_the_day));
+    world.advance(until_midnight_in_beijing(&world));
     let first = forced(&world, MINI_PROGRAM).await["access_token"].take();
     world.advance(Duration::from_secs(29));
     let again = forced(&world, MINI_PROGRAM).await;
@@ -137,7 +139,9 @@ async fn a_token_is_forced_every_thirty_seconds_and_twenty_times_a_day() {
     assert_eq!(forced(&world, MINI_PROGRAM).await["errcode"], 45009);
     assert_eq!(forced(&world, OFFICIAL_ACCOUNT).await["expires_in"], 7200);
     assert_eq!(token(&world, MINI_PROGRAM).await.1, 7170);
-    world.advance(Duration::from_secs(86_400));
+    world.advance(until_midnight_in_beijing(&world) - Duration::from_secs(1));
+    assert_eq!(forced(&world, MINI_PROGRAM).await["errcode"], 45009);
+    world.advance(Duration::from_secs(1));
     assert_eq!(forced(&world, MINI_PROGRAM).await["expires_in"], 7200);
 }
 
@@ -254,8 +258,10 @@ async fn calls_are_logged_counted_and_admitted_by_the_app_of_their_token() {
 #[tokio::test]
 async fn the_classic_token_is_never_given_out_and_every_try_is_seen() {
     let world = World::start().await;
-    let path = "/cgi-bin/token?grant_type=client_credential&appid=wx0123456789abcdef&secret=any";
-    assert_eq!(world.wechat("GET", path, Value::Null).await.json["errcode"], 50004);
+    let app_id = world.apps()[MINI_PROGRAM]["appId"].take();
+    let query = format!("grant_type=client_credential&appid={}&secret=any", app_id.as_str().unwrap());
+    let path = format!("/cgi-bin/token?{query}");
+    assert_eq!(world.wechat("GET", &path, Value::Null).await.json["errcode"], 50004);
     let calls = world.sandbox("GET", "/calls?path=/cgi-bin/token", Value::Null).await;
-    assert_eq!((&calls["total"], &calls["calls"][0]["appId"]), (&json!(1), &json!("wx0123456789abcdef")));
+    assert_eq!((&calls["total"], &calls["calls"][0]["appId"]), (&json!(1), &app_id));
 }

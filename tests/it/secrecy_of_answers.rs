@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::random;
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::http::Reply;
 use tests::logs;
 use tests::upstream::{After, Upstream};
 use tests::world::World;
-
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
-const MOBILE_APP: &str = "wx2123456789abcdef";
 
 const PHONE: &str = "/wxa/business/getuserphonenumber";
 const OAUTH: &str = "/sns/oauth2/access_token";
@@ -159,7 +156,7 @@ async fn nothing_is_logged_or_said_when_wechat_fails() {
         for (path, (function, body, _)) in [(PHONE, by_code), (OAUTH, login)] {
             let mut fault = fault.clone();
             fault["times"] = 3.into();
-            world.fault_at(path, fault).await;
+            world.fault(path, fault).await;
             secrets.expect_unsaid(&caller.call(&world, function, body).await);
         }
         world.sandbox("DELETE", "/faults", Value::Null).await;
@@ -214,15 +211,13 @@ async fn what_wechat_says_in_its_own_words_is_not_repeated() {
         ] {
             secrets.expect_unsaid(&caller.call(&bad, function, body).await);
         }
-        let result = bad.instance("token-refresher").await.invoke(TICKET.into(), bad.now()).await.unwrap();
+        let by_person = json!({ "appId": OFFICIAL_ACCOUNT, "kind": "wx_card" }).to_string();
+        let result = bad.instance("token-refresher").await.invoke(by_person.into(), bad.now()).await.unwrap();
         let reply = String::from_utf8(result).unwrap();
         assert!(reply.contains(r#""refreshed":[]"#) && !reply.contains("canary"), "{reply}");
     }
     secrets.expect_unlogged();
 }
-
-/// What a person asks `token-refresher` for.
-const TICKET: &str = r#"{"appId":"wx1123456789abcdef","kind":"wx_card"}"#;
 
 /// The same functions with another WeChat.
 async fn over_the_table_of(world: &World, wechat: &str) -> World {

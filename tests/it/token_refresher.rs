@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::logs;
 use tests::readers::Reader;
 use tests::upstream::{After, Upstream};
@@ -10,8 +11,6 @@ use tests::world::World;
 
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const GETTICKET: &str = "/cgi-bin/ticket/getticket";
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 
 async fn refresh(world: &World, event: Value) -> Value {
     let reply = world.invoke("token-refresher", &event).await;
@@ -32,10 +31,6 @@ fn of_mini_program() -> Value {
 
 fn by_reader() -> Value {
     json!({ "appId": MINI_PROGRAM, "kind": "access_token", "failed": "none" })
-}
-
-async fn fault(world: &World, fault: Value) {
-    world.sandbox("POST", "/faults", fault).await;
 }
 
 /// The value that readers get.
@@ -86,7 +81,7 @@ async fn what_is_no_request_is_a_function_error_that_names_the_field() {
         (json!({ "appId": MINI_PROGRAM, "kind": "token" }), "field `kind` is not valid"),
         (json!({ "appId": "wx9", "kind": "access_token" }), "field `appId` is not an app of this backend"),
         (json!({ "appId": MINI_PROGRAM, "kind": "wx_card" }), "field `kind` is nothing that this app has"),
-        (json!({ "appId": "wx2123456789abcdef", "kind": "access_token" }), "field `kind` is nothing that this app has"),
+        (json!({ "appId": MOBILE_APP, "kind": "access_token" }), "field `kind` is nothing that this app has"),
         (
             json!({ "appId": MINI_PROGRAM, "kind": "access_token", "failed": "x" }),
             "field `failed` is neither a SHA-256 nor `none`",
@@ -149,7 +144,7 @@ async fn a_person_who_asks_for_a_ticket_need_not_mend_a_refused_token_first() {
     let world = World::start().await;
     refresh(&world, json!({})).await;
     world.sandbox("POST", "/tokens/revoke", json!({ "appId": OFFICIAL_ACCOUNT })).await;
-    fault(&world, json!({ "path": STABLE_TOKEN, "errcode": 40125, "times": 2 })).await;
+    world.fault(STABLE_TOKEN, json!({ "errcode": 40125, "times": 2 })).await;
     let ticket = json!({ "appId": OFFICIAL_ACCOUNT, "kind": "wx_card" });
     assert_eq!(refresh(&world, ticket.clone()).await["failures"][0]["code"], "misconfigured");
     assert_eq!(refresh(&world, ticket).await["refreshed"].as_array().unwrap().len(), 1);
@@ -184,7 +179,7 @@ async fn a_failed_refresh_of_a_usable_value_takes_it_from_nobody() {
     let world = World::start().await;
     let first = stored(&world).await;
     world.advance(Duration::from_secs(7000));
-    fault(&world, json!({ "path": STABLE_TOKEN, "status": 502, "times": 2 })).await;
+    world.fault(STABLE_TOKEN, json!({ "status": 502, "times": 2 })).await;
     assert_eq!(refresh(&world, json!({})).await["failures"][0]["code"], "wechat_unavailable");
     assert_eq!(stored(&world).await, first);
 }

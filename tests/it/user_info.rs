@@ -1,6 +1,7 @@
 //! `user-info`: the profile that a user sets.
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::world::World;
 
 /// Names whole of any script, with what belongs together.
@@ -38,10 +39,10 @@ async fn what_is_given_is_set_and_the_rest_stays() {
 async fn a_profile_is_the_users_in_every_session_and_of_nobody_else() {
     let world = World::start().await;
     let person = world.person(true.into()).await;
-    let mini_program = world.log_in(&person, "wx0123456789abcdef").await;
+    let mini_program = world.log_in(&person, MINI_PROGRAM).await;
     let set = mini_program.call(&world, "user-info", json!({ "nickName": "小明" })).await;
     assert_eq!((set.status, &set.json["user"]["hasUnionId"]), (200, &json!(true)));
-    for app_id in ["wx1123456789abcdef", "wx2123456789abcdef"] {
+    for app_id in [OFFICIAL_ACCOUNT, MOBILE_APP] {
         let caller = world.log_in(&person, app_id).await;
         assert_eq!(caller.user(&world).await["nickName"], "小明");
         let reply = caller.call(&world, "user-info", json!({ "avatarUrl": "https://example.com/" })).await;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tests::apps::MINI_PROGRAM;
+use tests::callers::CODE2SESSION;
 use tests::logs;
 use tests::root;
 use tests::upstream::{After, ClosedPort, Upstream};
@@ -28,7 +30,7 @@ async fn every_errcode_has_its_answer_and_is_in_the_log_with_its_trace_id() {
         (41008, 500, "internal", ""),
         (99999, 503, "wechat_unavailable", "2"),
     ] {
-        world.fault(json!({ "errcode": errcode })).await;
+        world.fault(CODE2SESSION, json!({ "errcode": errcode })).await;
         let reply = world.login(&fresh_code(&world).await).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{errcode}");
         assert_eq!(reply.header("retry-after"), retry_after, "{errcode}");
@@ -52,10 +54,10 @@ async fn every_errcode_has_its_answer_and_is_in_the_log_with_its_trace_id() {
 async fn a_busy_wechat_is_asked_again() {
     let world = World::start().await;
     for fault in [json!({ "errcode": -1, "times": 2 }), json!({ "status": 502, "times": 2 })] {
-        let before = world.wechat_calls().await;
-        world.fault(fault).await;
+        let before = world.count_of(CODE2SESSION).await;
+        world.fault(CODE2SESSION, fault).await;
         assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
-        assert_eq!(world.wechat_calls().await - before, 3);
+        assert_eq!(world.count_of(CODE2SESSION).await - before, 3);
     }
 }
 
@@ -63,19 +65,18 @@ async fn a_busy_wechat_is_asked_again() {
 async fn a_wechat_that_stays_busy_is_given_up_after_three_tries() {
     let world = World::start().await;
     for fault in [json!({ "errcode": -1, "times": 9 }), json!({ "status": 504, "times": 9 })] {
-        world.sandbox("DELETE", "/faults", Value::Null).await;
-        let before = world.wechat_calls().await;
-        world.fault(fault).await;
+        let before = world.count_of(CODE2SESSION).await;
+        world.fault(CODE2SESSION, fault).await;
         let reply = world.login(&fresh_code(&world).await).await;
         assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
-        assert_eq!(world.wechat_calls().await - before, 3);
+        assert_eq!(world.count_of(CODE2SESSION).await - before, 3);
     }
 }
 
 #[tokio::test]
 async fn an_empty_body_is_no_session() {
     let world = World::start().await;
-    world.fault(json!({ "emptyBody": true })).await;
+    world.fault(CODE2SESSION, json!({ "emptyBody": true })).await;
     let reply = world.login(&fresh_code(&world).await).await;
     assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"));
 }
@@ -83,15 +84,15 @@ async fn an_empty_body_is_no_session() {
 #[tokio::test]
 async fn a_connection_that_drops_before_the_work_costs_a_second_try() {
     let world = World::start().await;
-    world.fault(json!({ "drop": "before" })).await;
+    world.fault(CODE2SESSION, json!({ "drop": "before" })).await;
     assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
-    assert_eq!(world.wechat_calls().await, 2);
+    assert_eq!(world.count_of(CODE2SESSION).await, 2);
 }
 
 #[tokio::test]
 async fn a_connection_that_drops_after_the_work_costs_the_code() {
     let world = World::start().await;
-    world.fault(json!({ "drop": "after" })).await;
+    world.fault(CODE2SESSION, json!({ "drop": "after" })).await;
     let person = world.person(Value::Null).await;
     let reply = world.login(&world.code(&person).await).await;
     assert_eq!((reply.status, reply.code()), (400, "login_code_invalid"));
@@ -101,20 +102,20 @@ async fn a_connection_that_drops_after_the_work_costs_the_code() {
 #[tokio::test]
 async fn a_wechat_that_hangs_is_given_up_before_lambda_gives_up_the_function() {
     let world = World::start().await;
-    world.fault(json!({ "latencyMs": 60_000, "times": 9 })).await;
+    world.fault(CODE2SESSION, json!({ "latencyMs": 60_000, "times": 9 })).await;
     let event = event_with_body("login", "valid", &json!({ "code": fresh_code(&world).await }));
     let instance = world.instance("login").await;
     let result = instance.invoke_within(event, world.now(), Duration::from_secs(2)).await;
     let reply = reply(&result.expect("the function answers before its timeout"));
     assert_eq!((reply.status, reply.code(), reply.header("retry-after")), (503, "wechat_unavailable", "2"));
-    assert_eq!(world.wechat_calls().await, 1, "after a timeout it is not asked again");
+    assert_eq!(world.count_of(CODE2SESSION).await, 1, "after a timeout it is not asked again");
 }
 
 #[tokio::test]
 async fn a_timeout_moves_no_request_to_another_host() {
     let other = Upstream::start(r#"{"openid":"o","session_key":"k"}"#, After::Stay).await;
     let silent = World::start().await;
-    silent.fault(json!({ "latencyMs": 60_000 })).await;
+    silent.fault(CODE2SESSION, json!({ "latencyMs": 60_000 })).await;
     let hosts = format!("{},{}", silent.machine.wechat_url(), other.url);
     let world = World::start_with([("WECHAT_API_URLS", &hosts)]).await;
     let instance = world.instance("login").await;
@@ -127,7 +128,7 @@ async fn a_timeout_moves_no_request_to_another_host() {
 #[tokio::test]
 async fn an_answer_that_comes_too_late_costs_the_code() {
     let world = World::start().await;
-    world.fault(json!({ "answerLatencyMs": 60_000 })).await;
+    world.fault(CODE2SESSION, json!({ "answerLatencyMs": 60_000 })).await;
     let person = world.person(Value::Null).await;
     let event = event_with_body("login", "valid", &json!({ "code": world.code(&person).await }));
     let instance = world.instance("login").await;
@@ -158,26 +159,25 @@ async fn quotas_and_blocked_users_are_passed_on() {
 #[tokio::test]
 async fn an_address_outside_the_whitelist_is_named_in_the_log_and_not_to_the_client() {
     let world = World::start_with([("EGRESS_IP", "203.0.113.9, 203.0.113.10")]).await;
-    let app_id = "wx0123456789abcdef";
-    world.sandbox("PUT", "/whitelist", json!({ "appId": app_id, "ips": ["203.0.113.9"] })).await;
+    world.sandbox("PUT", "/whitelist", json!({ "appId": MINI_PROGRAM, "ips": ["203.0.113.9"] })).await;
     let reply = world.login(&fresh_code(&world).await).await;
     assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
     assert_eq!(reply.json["message"], "this backend is not set up correctly");
 
     let lines = logs::of_request(reply.json["requestId"].as_str().unwrap());
     let line = lines.iter().find(|line| line.get("seenIp").is_some()).unwrap();
-    assert_eq!((&line["appId"], &line["seenIp"]), (&json!(app_id), &json!("127.0.0.1")));
+    assert_eq!((&line["appId"], &line["seenIp"]), (&json!(MINI_PROGRAM), &json!("127.0.0.1")));
     assert_eq!(line["egressIp"], "203.0.113.9,203.0.113.10");
     assert!(lines.iter().any(|line| line["IpNotInWhitelist"] == 1));
 
-    world.sandbox("PUT", "/whitelist", json!({ "appId": app_id, "ips": null })).await;
+    world.sandbox("PUT", "/whitelist", json!({ "appId": MINI_PROGRAM, "ips": null })).await;
     assert_eq!(world.login(&fresh_code(&world).await).await.status, 200);
 }
 
 #[tokio::test]
 async fn the_sandbox_refuses_a_wrong_secret_as_wechat_does() {
     let right = World::start().await;
-    let apps = json!([{ "appId": "wx0123456789abcdef", "appSecret": "wrong", "kind": "mini-program" }]);
+    let apps = json!([{ "appId": MINI_PROGRAM, "appSecret": "wrong", "kind": "mini-program" }]);
     let url = right.machine.wechat_url();
     let world = World::start_with([("WECHAT_APPS", &apps.to_string()), ("WECHAT_API_URLS", url)]).await;
     let reply = world.login("demo-code").await;

@@ -1,12 +1,12 @@
 //! `user-info` with what WeChat says of the user: signed, encrypted, and sometimes with a unionid.
 
 use serde_json::{Value, json};
+use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
 use tests::callers::Caller;
 use tests::http::Reply;
 use tests::open_data::{encrypt, sha1};
 use tests::world::World;
 
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
 const FIELDS: [&str; 4] = ["rawData", "signature", "encryptedData", "iv"];
 
 /// What `wx.getUserProfile` gives; `wish` is what is special about it.
@@ -164,7 +164,7 @@ async fn only_a_mini_program_has_such_profiles() {
     let world = World::start().await;
     let person = world.person(true.into()).await;
     let good = profile(&world, &world.log_in(&person, MINI_PROGRAM).await, json!({})).await;
-    for app_id in ["wx1123456789abcdef", "wx2123456789abcdef"] {
+    for app_id in [OFFICIAL_ACCOUNT, MOBILE_APP] {
         let caller = world.log_in(&person, app_id).await;
         let reply = caller.call(&world, "user-info", good.clone()).await;
         assert_eq!((reply.status, reply.code()), (400, "wrong_app_kind"), "{app_id}");

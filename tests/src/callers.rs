@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use crate::http::Reply;
 use crate::world::{Row, World};
 
+/// Where WeChat is asked about a code of `wx.login`.
+pub const CODE2SESSION: &str = "/sns/jscode2session";
+
 /// Somebody who is logged in to an app.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -99,8 +102,13 @@ impl World {
         calls["calls"].as_array().unwrap().clone()
     }
 
-    /// Lets the next calls of a path go wrong, and forgets what should go wrong there until now.
-    pub async fn fault_at(&self, path: &str, mut fault: Value) {
+    /// How many these are.
+    pub async fn count_of(&self, path: &str) -> usize {
+        self.calls_of(path).await.len()
+    }
+
+    /// Lets the next calls of a path go wrong, and none that should have gone wrong until now, of whatever path.
+    pub async fn fault(&self, path: &str, mut fault: Value) {
         self.sandbox("DELETE", "/faults", Value::Null).await;
         fault["path"] = path.into();
         self.sandbox("POST", "/faults", fault).await;

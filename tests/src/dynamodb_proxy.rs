@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::http::Client;
 
@@ -37,6 +37,8 @@ pub enum Kind {
     Hang,
     /// It is done, and there is no answer.
     HangAfter,
+    /// It is done when [`DynamoDbProxy::release`] says so, however often it is repeated until then.
+    Hold,
 }
 
 impl Kind {
@@ -65,12 +67,14 @@ pub struct DynamoDbProxy {
     target: String,
     client: Arc<Client>,
     hangs: Arc<Notify>,
+    released: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Debug, Default)]
 struct Faults {
     queue: Vec<Fault>,
     requests: Vec<(String, Value)>,
+    held: Vec<Value>,
 }
 
 impl DynamoDbProxy {
@@ -78,8 +82,9 @@ impl DynamoDbProxy {
     pub async fn start(target: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
-        let (state, client, hangs) = Default::default();
-        let proxy = Self { url: format!("http://{address}"), state, target: target.to_owned(), client, hangs };
+        let (url, target) = (format!("http://{address}"), target.to_owned());
+        let (state, client, hangs, released) = Default::default();
+        let proxy = Self { url, state, target, client, hangs, released };
         let router = Router::new().fallback(pass).with_state(proxy.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         proxy
@@ -105,9 +110,20 @@ impl DynamoDbProxy {
         std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
-    /// Waits until a call hangs.
+    /// Waits until a call hangs, or is held.
     pub async fn hanging(&self) {
         self.hangs.notified().await;
+    }
+
+    /// Lets the calls that are held go on, and holds none any more.
+    pub fn release(&self) {
+        self.released.send_replace(true);
+    }
+
+    async fn hold(&self) {
+        self.hangs.notify_one();
+        let released = self.released.subscribe().wait_for(|released| *released).await.map(|_| ());
+        released.expect("the proxy is there");
     }
 
     async fn hang(&self) -> Response<Body> {
@@ -118,13 +134,20 @@ impl DynamoDbProxy {
     fn next_fault(&self, operation: &str, body: &Value) -> Option<Kind> {
         let mut faults = self.state.lock().unwrap();
         faults.requests.push((operation.to_owned(), body.clone()));
+        if faults.held.contains(body) {
+            return Some(Kind::Hold);
+        }
         let fault = faults.queue.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
         if fault.after > 0 {
             fault.after -= 1;
             return None;
         }
         fault.times -= 1;
-        Some(fault.kind.clone())
+        let kind = fault.kind.clone();
+        if let Kind::Hold = kind {
+            faults.held.push(body.clone());
+        }
+        Some(kind)
     }
 }
 
@@ -138,6 +161,7 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
     match &fault {
         Some(Kind::Refuse(status, body)) => return answer(*status, body),
         Some(Kind::Hang) => return proxy.hang().await,
+        Some(Kind::Hold) => proxy.hold().await,
         Some(Kind::HangAfter | Kind::LoseAnswer) | None => {}
     }
     if is_stale(&operation, &json) {

@@ -2,6 +2,7 @@
 //! and upstreams that misbehave on request.
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod apps;
 pub mod callers;
 pub mod cards;
 pub mod dynamodb_proxy;

@@ -12,7 +12,7 @@ use local::machine::{Machine, Options};
 use local::sample;
 use local::sdk::SdkTable;
 use serde_json::{Value, json};
-use shared::clock::Clock;
+use shared::clock::{Clock, Timestamp};
 use shared::env::Env;
 use shared::random;
 use shared::setup::Setup;
@@ -149,18 +149,6 @@ impl World {
         reply.json
     }
 
-    /// Lets the next calls of `/sns/jscode2session` go wrong.
-    pub async fn fault(&self, fault: Value) {
-        let mut fault = fault;
-        fault["path"] = "/sns/jscode2session".into();
-        self.sandbox("POST", "/faults", fault).await;
-    }
-
-    /// How often WeChat was asked about a code.
-    pub async fn wechat_calls(&self) -> u64 {
-        self.sandbox("GET", "/calls?path=/sns/jscode2session", Value::Null).await["total"].as_u64().unwrap()
-    }
-
     /// All rows of the table.
     pub async fn rows(&self) -> Vec<Row> {
         let table = self.table();
@@ -199,11 +187,13 @@ impl World {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.send("POST", &path, &[], event.to_string()).await
     }
+}
 
-    /// How often a path of WeChat's API was called.
-    pub async fn count_of(&self, path: &str) -> u64 {
-        self.sandbox("GET", &format!("/calls?path={path}"), Value::Null).await["total"].as_u64().unwrap()
-    }
+/// How long WeChat's day lasts yet.
+pub fn until_midnight_in_beijing(world: &World) -> Duration {
+    const DAY: u64 = 86_400;
+    let in_beijing = Timestamp::from(world.now()).as_secs() + 8 * 3600;
+    Duration::from_secs(DAY - in_beijing % DAY)
 }
 
 /// The reply of a function to an event, as the gateway would read it.

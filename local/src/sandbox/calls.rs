@@ -14,13 +14,16 @@ pub(crate) struct Call {
     status: Option<u16>,
     errcode: Option<i64>,
     rid: Option<String>,
+    /// Whether it was to end the tokens before it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    forced: bool,
     #[serde(skip)]
     id: u64,
 }
 
 impl Call {
-    pub(crate) fn new(method: String, path: String, app_id: String) -> Self {
-        Self { method, path, app_id, status: None, errcode: None, rid: None, id: 0 }
+    pub(crate) fn new(method: String, path: String, app_id: String, forced: bool) -> Self {
+        Self { method, path, app_id, status: None, errcode: None, rid: None, forced, id: 0 }
     }
 }
 

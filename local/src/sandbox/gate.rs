@@ -33,7 +33,8 @@ pub(super) async fn answer(
     };
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     let app_id = named.app_id(&shared.lock().tokens, &path, &body);
-    let call = shared.lock().calls.begin(Call::new(method, path.clone(), app_id.clone()));
+    let forced = path == STABLE_TOKEN && is_forced(&body);
+    let call = shared.lock().calls.begin(Call::new(method, path.clone(), app_id.clone(), forced));
     let request = Request::from_parts(parts, Body::from(body));
     let task = tokio::spawn(async move {
         let fault = shared.lock().faults.next(&path);
@@ -65,6 +66,14 @@ pub(super) struct Named {
 #[derive(Deserialize)]
 struct NamedInBody {
     appid: String,
+}
+
+fn is_forced(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Wish {
+        force_refresh: bool,
+    }
+    serde_json::from_slice::<Wish>(body).is_ok_and(|wish| wish.force_refresh)
 }
 
 impl Named {

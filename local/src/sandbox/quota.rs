@@ -6,6 +6,13 @@ use shared::clock::Timestamp;
 
 use super::answer::Answer;
 
+/// The number of WeChat's day. It ends at midnight in Beijing: WeChat documents no hour, and `token-refresher` assumes
+/// this one.
+pub(crate) fn wechat_day(now: Timestamp) -> u64 {
+    const UTC_PLUS_8_SECS: u64 = 8 * 3600;
+    (now.as_secs() + UTC_PLUS_8_SECS) / 86_400
+}
+
 /// How often a path may be called, for each app.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Quota {
@@ -33,7 +40,7 @@ impl Quota {
             limit.is_some_and(|limit| *count > limit)
         };
         let minute = exceeded(Window::Minute(now.as_secs() / 60), self.per_minute);
-        let day = exceeded(Window::Day(now.as_secs() / 86_400), self.per_day);
+        let day = exceeded(Window::Day(wechat_day(now)), self.per_day);
         match (day, minute) {
             (true, _) => Some(Answer::refusal(45009, "reach max api daily quota limit")),
             (false, true) => {

@@ -8,6 +8,7 @@ use shared::clock::Timestamp;
 use shared::random;
 
 use super::answer::Answer;
+use super::quota::wechat_day;
 
 /// How long a new token or ticket is good.
 const TTL: Duration = Duration::from_secs(7200);
@@ -94,7 +95,7 @@ impl Tokens {
         if forced.last.is_some_and(|last| now.secs_since(last) < FORCED_APART_SECS) {
             return Ok(self.obtain(app_id, Kind::AccessToken, now));
         }
-        let day = now.as_secs() / 86_400;
+        let day = wechat_day(now);
         let times = if forced.day == day { forced.times } else { 0 };
         if times >= FORCED_PER_DAY {
             return Err(Answer::refusal(45009, "reach max api daily quota limit"));

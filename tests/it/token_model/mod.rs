@@ -13,8 +13,13 @@
 //!   invocation that is throttled; a call that WeChat refuses without having revoked the value. Besides, WeChat may
 //!   give no value, and may revoke the one that it gives.
 //!
-//! Deadlines are not in it: whoever gives up does what a process does that crashes. Nor are tickets, which differ from
-//! tokens by what is asked of WeChat only; nor what a reader has in memory.
+//! A tick is shorter than the 3 s that WeChat is given. Where the time is bounded, a call of WeChat takes a tick at most,
+//! so in production each may come to a second more than the bound has for it; where everybody goes at their own pace, a
+//! call takes as long as there is time.
+//!
+//! Deadlines are not in it: whoever gives up does what a process does that crashes. Nor are tickets: whoever has the lease
+//! of a ticket's row takes that of the token inside it, if the token has to be refreshed too, and each row for itself is
+//! this model's. (`token_lease` kills holders of both.) Nor is what a reader has in memory.
 //!
 //! Progress is checked as a bound on the time that all takes, which no state may exceed. (An `eventually` of stateright
 //! overlooks cycles, and states that two paths lead to.) Each bound is reached, so it is the exact one.

@@ -10,6 +10,7 @@ use local::machine::{Machine, Options};
 use local::sdk::SdkTable;
 use serde_json::{Value, json};
 use shared::env::Env;
+use tests::apps::OFFICIAL_ACCOUNT;
 use tests::callers::CODE2SESSION;
 use tests::http::Client;
 use tests::world::World;
@@ -88,13 +89,20 @@ async fn what_is_kept_is_there_after_a_restart() {
         let authorization = format!("Bearer {token}");
         client.post(&url, &[("authorization", &authorization)], &body).await.json
     };
+    let card = json!({ "cardId": "pDemoCardWithCodesOfWechat000" });
     let machine = Machine::start(options.clone()).await.unwrap();
     let login = user(&machine, json!({ "code": "demo-code" }), "login", "none").await;
+    let token = login["token"].as_str().unwrap();
+    assert!(user(&machine, card.clone(), "card-ext", token).await["cardExt"].is_string());
     machine.stop().await;
 
     let machine = Machine::start(options).await.unwrap();
-    let read = user(&machine, json!({}), "user-info", login["token"].as_str().unwrap()).await;
+    let read = user(&machine, json!({}), "user-info", token).await;
     assert_eq!(read["user"]["id"], login["user"]["id"]);
+    // But no ticket of a sandbox that is no more: a card would not be good with it.
+    assert!(user(&machine, card, "card-ext", token).await["cardExt"].is_string());
+    let tickets = client.send("GET", &format!("{}/sandbox/tokens", machine.wechat_url()), &[], Vec::new()).await;
+    assert!(tickets.json[OFFICIAL_ACCOUNT]["wx_card"]["value"].is_string(), "{:?}", tickets.json);
     machine.stop().await;
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -103,7 +103,8 @@ impl Function {
         Ok(())
     }
 
-    /// Invokes a warm instance, or a new one where all are busy. An instance that fails is not used again. The
+    /// Invokes a warm instance, or a new one where all are busy. An instance that panics or
+    /// runs into its timeout is not used again. The
     /// invocation goes on when the caller hangs up, as on Lambda.
     ///
     /// # Errors

@@ -129,9 +129,7 @@ impl Machine {
         dynamodb::ensure_table(&table, options.make_table || !is_aws(&env)).await?;
         if dynamodb.is_some() {
             catalog::load(&table).await?;
-            if sandbox.is_some() {
-                forget_tokens(&table).await?;
-            }
+            forget_tokens(&table).await?;
         }
 
         let mut servers = Vec::new();
@@ -202,7 +200,8 @@ fn keys(options: &Options) -> Result<Keys, StartError> {
     keys.map_err(|source| StartError::File { path: data.clone(), source })
 }
 
-/// A sandbox knows nothing of the tokens that another one has given out; no card signed with one of those would be good.
+/// A sandbox knows nothing of the tokens that another one has given out, nor does WeChat: no card signed with one of those
+/// would be good. WeChat's own are given out again.
 async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
     let failed = |code: Option<&str>| StartError::Table {
         name: table.name().to_owned(),

@@ -29,7 +29,16 @@ impl Pauses {
     ///
     /// If the deadline would pass meanwhile; then it returns at once.
     pub async fn next(&mut self) -> Result<(), TooLate> {
-        let pause = random::jitter(self.next);
+        self.next_at_most(self.longest).await
+    }
+
+    /// As [`Self::next`], but no longer than that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    pub async fn next_at_most(&mut self, most: Duration) -> Result<(), TooLate> {
+        let pause = random::jitter(self.next).min(most);
         if self.deadline.left() <= pause {
             return Err(TooLate);
         }

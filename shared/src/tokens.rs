@@ -11,7 +11,8 @@ use crate::clock::{Clock, Moment};
 use crate::deadline::Deadline;
 use crate::error::chain;
 use crate::lambda::{InvokeError, Lambda};
-use crate::pause::Pauses;
+use crate::pause::{Pauses, TooLate};
+use crate::random;
 use crate::store::tokens::TokenId;
 use crate::store::tokens::protocol::{CLAIM, Held, ReaderStep, Row, Stopped, Want, Watch};
 use crate::store::{StoreError, TokenRows};
@@ -156,7 +157,9 @@ impl Tokens {
                 }
                 ReaderStep::Wait => {}
             }
-            pauses.next().await.map_err(|_| TokenError::TooLate)?;
+            // No longer than the lease or the claim that it waits for.
+            let most = row.busy_for(now).map_or(LONGEST_PAUSE, |left| left + random::jitter(FIRST_PAUSE));
+            pauses.next_at_most(most).await.map_err(|TooLate| TokenError::TooLate)?;
         }
     }
 

@@ -104,6 +104,28 @@ async fn a_holder_that_dies_anywhere_delays_others_by_one_lease_at_most() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_waits_for_the_token_of_a_dead_holder_has_not_failed() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    let token = Subject { app_id: OFFICIAL_ACCOUNT, ..TOKEN };
+    kill(&world, &proxy, &token, &Death::WithTheLease).await;
+    let ticket = spawn(&world, &TICKET).await;
+    // It gives its own lease back, because WeChat was not asked.
+    let row = loop {
+        let rows = world.rows().await;
+        let row = rows.into_iter().find(|row| row["pk"].as_s().unwrap().ends_with("#wx_card"));
+        if let Some(row) = row.filter(|row| !row.contains_key("leasedUntilMs")) {
+            break row;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(!row.contains_key("notBeforeMs"));
+    world.advance(LEASE);
+    let reply: Value = serde_json::from_slice(&ticket.await.unwrap().unwrap()).unwrap();
+    assert_eq!(reply["refreshed"].as_array().unwrap().len(), 1, "{reply}");
+    TICKET.assert_stored(&world, "after a token's holder has died").await;
+}
+
+#[tokio::test]
 async fn a_holder_that_dies_with_the_leases_of_a_ticket_and_of_its_token_delays_others_by_one_lease_at_most() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     proxy.inject_after("UpdateItem", 1, 1, Kind::HangAfter);

@@ -50,14 +50,15 @@ impl Ask for AskTicket<'_> {
 }
 
 impl AskTicket<'_> {
-    /// A person who asks for a ticket asks for the token as well, where that is what is missing.
+    /// A person who asks for a ticket asks for the token as well, where an earlier failure of that stands in the way.
     async fn token(&self, task: Task<'_>, want: Want) -> Result<TokenValue, RefreshError> {
-        let token = match (self.refresher.token(task, &want).await, self.want) {
-            (Err(RefreshError::Stopped(_)), Want::Anew { .. }) => {
-                let since = self.refresher.version(task, TokenKind::AccessToken).await?;
+        let Want::Anew { .. } = self.want else { return Ok(self.refresher.token(task, &want).await?.held.value) };
+        let since = self.refresher.version(task, TokenKind::AccessToken).await?;
+        let token = match self.refresher.token(task, &want).await {
+            Err(RefreshError::Stopped(_)) if self.refresher.version(task, TokenKind::AccessToken).await? == since => {
                 self.refresher.token(task, &Want::Anew { since }).await
             }
-            (token, _) => token,
+            token => token,
         };
         Ok(token?.held.value)
     }

@@ -147,7 +147,7 @@ impl Refresher {
         }
     }
 
-    /// What is done under a lease. `None` if it was lost meanwhile.
+    /// What is done under a lease. `None` if it was lost meanwhile, or WeChat could not be asked yet.
     async fn work(
         &self,
         task: Task<'_>,
@@ -174,11 +174,12 @@ impl Refresher {
                 let not_before = stopped.until.min(now + TICKET_WAITS_FOR_TOKEN);
                 Outcome::Failed(Failure { reason: stopped.reason, times: 1, not_before })
             }
-            Err(AskError::Token(RefreshError::TooLate)) => failed(Reason::NoAnswer),
+            // Somebody else has the token's lease, perhaps one who has died: that is no failure of WeChat's.
+            Err(AskError::Token(RefreshError::TooLate)) => Outcome::Abandoned,
             Err(AskError::Token(RefreshError::Store(err))) => return Err(err),
         };
         let settled = self.rows.settle(lease, &outcome, task.invocation.deadline()).await?;
-        Ok(settled.ok().map(|()| result(outcome)))
+        Ok(settled.ok().and_then(|()| result(outcome)))
     }
 
     /// Whoever got a value that is about to end would ask for another at once, and get the same again.
@@ -213,11 +214,12 @@ impl Refresher {
     }
 }
 
-fn result(outcome: Outcome) -> Result<Refreshed, RefreshError> {
+fn result(outcome: Outcome) -> Option<Result<Refreshed, RefreshError>> {
     match outcome {
-        Outcome::Value(held, None) => Ok(Refreshed { held, is_new: true }),
-        Outcome::Value(_, Some((_, until))) => Err(stopped(Reason::StandsBy, until)),
-        Outcome::Failed(Failure { reason, not_before, .. }) => Err(stopped(reason, not_before)),
+        Outcome::Abandoned => None,
+        Outcome::Value(held, None) => Some(Ok(Refreshed { held, is_new: true })),
+        Outcome::Value(_, Some((_, until))) => Some(Err(stopped(Reason::StandsBy, until))),
+        Outcome::Failed(Failure { reason, not_before, .. }) => Some(Err(stopped(reason, not_before))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::protocol::STANDS_BY;
 use crate::clock::Moment;
 
 /// A refresh that failed.
@@ -38,7 +39,8 @@ impl Reason {
             Self::Errcode(SYSTEM_BUSY) | Self::NoAnswer => 30,
             Self::Errcode(DAILY_QUOTA | IP_REFUSED_FOR_A_DAY) => 24 * 3600 + 120,
             Self::Errcode(IP_REFUSED_FOR_AN_HOUR) => 3600,
-            Self::Errcode(_) | Self::StandsBy => 600,
+            Self::Errcode(_) => 600,
+            Self::StandsBy => STANDS_BY.as_secs(),
         })
     }
 
@@ -59,7 +61,8 @@ impl Reason {
             Self::Errcode(MINUTE_QUOTA) => MINUTE,
             // Each call sends the administrator a message.
             Self::Errcode(IP_TO_BE_CONFIRMED) => 10 * MINUTE,
-            Self::Errcode(_) | Self::StandsBy => doubling(MINUTE, 10 * MINUTE),
+            Self::Errcode(_) => doubling(MINUTE, 10 * MINUTE),
+            Self::StandsBy => STANDS_BY.as_secs(),
         };
         Duration::from_secs(secs)
     }

@@ -58,6 +58,8 @@ pub struct Lost;
 /// What came of a refresh.
 #[derive(Clone, Debug)]
 pub enum Outcome {
+    /// WeChat was not asked.
+    Abandoned,
     /// Nothing.
     Failed(Failure),
     /// A value; and that it is the one which WeChat refused, if it is, and until when that is remembered.
@@ -156,6 +158,7 @@ impl TokenRows {
         let (key, next) = (lease.id.key(), lease.row.version + 1);
         let mut values = HashMap::from([(":next".to_owned(), number(next))]);
         let update = match outcome {
+            Outcome::Abandoned => "SET version = :next REMOVE leasedUntilMs",
             Outcome::Failed(failure) => failed(failure, &mut values),
             Outcome::Value(held, stands_by) => self.value(&key, held, stands_by.as_ref(), &mut values),
         };

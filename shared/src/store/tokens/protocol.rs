@@ -37,7 +37,7 @@ pub const DUE: Duration = Duration::from_secs(300);
 const SKEW: Duration = Duration::from_secs(60);
 
 /// How long it is remembered that WeChat stands by a value that it refuses.
-const STANDS_BY: Duration = Duration::from_secs(60);
+pub(super) const STANDS_BY: Duration = Duration::from_secs(60);
 
 /// A token's row. Without one, all of it is empty.
 #[derive(Clone, Debug, Default)]
@@ -163,17 +163,23 @@ impl Row {
         if let Some(held) = self.value.as_ref().filter(|held| self.satisfies(want, held, now)) {
             return Some(Ok(held));
         }
-        let failure = self.failure.as_ref().map(|failure| (failure.reason, failure.not_before));
+        let counts =
+            |(reason, until): &(Reason, Moment)| now < *until && until.since(now) <= reason.longest_pause() + SKEW;
+        let failure = self.failure.as_ref().map(|failure| (failure.reason, failure.not_before)).filter(counts);
         let stop = match want {
             Want::Anew { .. } => None,
             Want::NotDue | Want::Usable => failure,
             Want::Other(hash) => {
-                let stands_by = self.stands_by.as_ref().filter(|(refused, until)| refused == hash && now < *until);
-                stands_by.map(|(_, until)| (Reason::StandsBy, *until)).or(failure)
+                let stands_by = self.stands_by.as_ref().filter(|(refused, _)| refused == hash);
+                stands_by.map(|(_, until)| (Reason::StandsBy, *until)).filter(counts).or(failure)
             }
         };
-        let counts = |reason: Reason, until: Moment| now < until && until.since(now) <= reason.longest_pause() + SKEW;
-        stop.filter(|(reason, until)| counts(*reason, *until)).map(|(reason, until)| Err(Stopped { reason, until }))
+        stop.map(|(reason, until)| Err(Stopped { reason, until }))
+    }
+
+    /// How long a lease or a claim lasts by this clock, if there is one.
+    pub fn busy_for(&self, now: Moment) -> Option<Duration> {
+        self.leased_until.max(self.claimed_until).map(|until| until.since(now))
     }
 
     fn satisfies(&self, want: &Want, held: &Held, now: Moment) -> bool {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use lambda_http::http::StatusCode;
 
+use crate::cause;
 use crate::store::StoreError;
 use crate::store::tokens::protocol::Reason;
 use crate::tokens::TokenError;
@@ -168,14 +169,8 @@ impl ApiError {
 
     /// The reasons, outermost first.
     pub fn cause(&self) -> Option<String> {
-        Some(chain(self.source.as_deref()?))
+        Some(cause::chain(self.source.as_deref()?))
     }
-}
-
-/// An error and its reasons, outermost first.
-pub fn chain(err: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(err), |&err| err.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl From<InvalidField> for ApiError {

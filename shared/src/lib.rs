@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // Pure: no I/O but one clock read and one read of the environment.
+pub mod cause;
 pub mod clock;
 pub mod deadline;
 pub mod env;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::cause;
 use crate::clock::{Clock, Moment};
 use crate::deadline::Deadline;
-use crate::error::chain;
 use crate::lambda::{InvokeError, Lambda};
 use crate::pause::{Pauses, TooLate};
 use crate::random;
@@ -184,7 +184,7 @@ impl Tokens {
             Ok(()) => Ok(true),
             Err(err) if err.is_final() => Err(TokenError::Invoke(err)),
             Err(err) => {
-                tracing::warn!(cause = chain(&err), "token-refresher did not run to its end");
+                tracing::warn!(cause = cause::chain(&err), "token-refresher did not run to its end");
                 Ok(false)
             }
         }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use shared::cause;
 use shared::clock::{Clock, Moment};
 use shared::deadline::Deadline;
 use shared::direct::Invocation;
 use shared::egress::EgressIps;
-use shared::error::{ErrorCode, chain};
+use shared::error::ErrorCode;
 use shared::pause::{Pauses, TooLate};
 use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
 use shared::store::tokens::{Lease, Outcome, TokenId};
@@ -207,7 +208,7 @@ impl Refresher {
             kind = kind.as_str(),
             errcode = refusal.map(|refusal| refusal.errcode),
             rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
-            cause = chain(err),
+            cause = cause::chain(err),
             "a token or ticket was not refreshed"
         );
         self.egress_ips.report(function, request_id, &task.app.app_id, err);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::protocol::STANDS_BY;
 use crate::clock::Moment;
+
+/// How long it is remembered that WeChat stands by a value that it refuses.
+pub(super) const STANDS_BY: Duration = Duration::from_secs(60);
 
 /// A refresh that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::failure::STANDS_BY;
 pub use super::failure::{Failure, Reason};
 use crate::clock::Moment;
 use crate::wechat::{TokenHash, TokenValue};
@@ -35,9 +36,6 @@ pub const DUE: Duration = Duration::from_secs(300);
 
 /// What is added to the longest pause before one is taken for the work of a wrong clock.
 const SKEW: Duration = Duration::from_secs(60);
-
-/// How long it is remembered that WeChat stands by a value that it refuses.
-pub(super) const STANDS_BY: Duration = Duration::from_secs(60);
 
 /// A token's row. Without one, all of it is empty.
 #[derive(Clone, Debug, Default)]

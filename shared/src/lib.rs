@@ -5,6 +5,7 @@ pub mod cause;
 pub mod clock;
 pub mod deadline;
 pub mod env;
+pub mod fen;
 pub mod json;
 pub mod pause;
 pub mod random;
@@ -18,6 +19,7 @@ pub mod net;
 pub mod secrets_manager;
 pub mod store;
 pub mod wechat;
+pub mod wechatpay;
 
 // What a function is made of.
 pub mod conflict;

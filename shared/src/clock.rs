@@ -96,6 +96,11 @@ impl Moment {
         self.0
     }
 
+    /// The whole seconds of it.
+    pub const fn as_timestamp(self) -> Timestamp {
+        Timestamp(self.0 / 1000)
+    }
+
     /// The time from `earlier` to here, or zero where `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

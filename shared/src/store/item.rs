@@ -76,9 +76,27 @@ impl Item {
         self.with_time(attr::EXPIRES_AT, at).with_time(attr::TTL, at)
     }
 
+    pub(super) fn with_number(self, name: &str, value: u64) -> Self {
+        self.with(name, AttributeValue::N(value.to_string()))
+    }
+
+    pub(super) fn with_true(self, name: &str) -> Self {
+        self.with(name, AttributeValue::Bool(true))
+    }
+
+    /// A list of maps.
+    pub(super) fn with_list(self, name: &str, maps: impl IntoIterator<Item = Self>) -> Self {
+        self.with(name, list(maps))
+    }
+
     fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.0.insert(name.to_owned(), value);
         self
+    }
+
+    /// A map inside a row.
+    pub(super) fn map() -> Self {
+        Self(HashMap::new())
     }
 
     pub(super) fn into_attributes(self) -> HashMap<String, AttributeValue> {
@@ -103,8 +121,30 @@ impl Item {
         value.map(|blob| blob.map(AsRef::as_ref)).map_err(|_| StoreError::Corrupt(name))
     }
 
+    /// What is not there is false.
+    pub(super) fn is_true(&self, name: &'static str) -> Result<bool, StoreError> {
+        let value = self.0.get(name).map(AttributeValue::as_bool).transpose();
+        value.map(|value| value == Some(&true)).map_err(|_| StoreError::Corrupt(name))
+    }
+
+    /// Reads each map of a list.
+    pub(super) fn list<T>(
+        &self,
+        name: &'static str,
+        read: impl Fn(&Self) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let corrupt = || StoreError::Corrupt(name);
+        let list = self.0.get(name).and_then(|value| value.as_l().ok()).ok_or_else(corrupt)?;
+        let map = |value: &AttributeValue| read(&Self(value.as_m().map_err(|_| corrupt())?.clone()));
+        list.iter().map(map).collect()
+    }
+
+    pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
+        self.optional_number(name)?.ok_or(StoreError::Corrupt(name))
+    }
+
     pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
-        self.optional_number(name)?.map(Timestamp::from_secs).ok_or(StoreError::Corrupt(name))
+        self.number(name).map(Timestamp::from_secs)
     }
 
     pub(super) fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
@@ -116,6 +156,11 @@ impl Item {
     pub(super) fn is_expired(&self, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.time(attr::EXPIRES_AT)? <= now)
     }
+}
+
+/// A list of maps, as a value in an expression.
+pub(super) fn list(maps: impl IntoIterator<Item = Item>) -> AttributeValue {
+    AttributeValue::L(maps.into_iter().map(|map| AttributeValue::M(map.0)).collect())
 }
 
 fn number(value: Timestamp) -> AttributeValue {

@@ -1,4 +1,4 @@
-//! The table: users, sessions, login codes, tokens, cards.
+//! The table: users, sessions, login codes, tokens, cards, products, orders.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
@@ -11,6 +11,9 @@ mod identities;
 mod item;
 mod links;
 mod logins;
+pub mod orders;
+mod products;
+mod quarantine;
 mod sessions;
 mod table;
 pub mod tokens;
@@ -19,6 +22,9 @@ mod users;
 pub use cards::{Card, Cards, Codes};
 pub use links::UnionIdConflict;
 pub use logins::{Login, Logins, NewLogin, Recalled};
+pub use orders::Orders;
+pub use products::{Product, Products, Sku};
+pub use quarantine::{Evidence, Quarantine};
 pub use sessions::{Session, SessionHash, SessionToken, Sessions};
 pub use table::Table;
 pub use tokens::TokenRows;

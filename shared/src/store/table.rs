@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::{
 use super::StoreError;
 use super::call::{CallError, Condition, Pauses};
 use super::dynamodb::DynamoDb;
-use super::item::{Item, Key};
+use super::item::{Item, Key, attr};
 use crate::aws::Caller;
 use crate::deadline::Deadline;
 use crate::net::HttpClient;
@@ -26,6 +26,9 @@ use crate::random;
 
 /// What BatchWriteItem takes. Source: DynamoDB API reference.
 pub(super) const BATCH_WRITE_ITEMS: usize = 25;
+
+/// `ttl` is a reserved word of DynamoDB's, so an update calls it by another name.
+const TTL_NAME: &str = "#ttl";
 
 /// The table.
 #[derive(Clone, Debug)]
@@ -58,11 +61,15 @@ pub(super) enum Write {
     Create(Item),
     /// Changes a row.
     Update(Change),
+    /// Deletes a row, whatever it is.
     Delete(Key),
+    /// Deletes a row if the condition holds.
+    DeleteIf(Key, &'static str, HashMap<String, AttributeValue>),
 }
 
 pub(super) struct Change {
     pub(super) key: Key,
+    /// [`TTL_NAME`] stands for the attribute `ttl`.
     pub(super) update: &'static str,
     pub(super) condition: Option<&'static str>,
     pub(super) values: HashMap<String, AttributeValue>,
@@ -166,6 +173,7 @@ impl Table {
             .set_key(Some(change.key.attributes()))
             .update_expression(change.update)
             .set_condition_expression(change.condition.map(str::to_owned))
+            .set_expression_attribute_names(names(change.update))
             .set_expression_attribute_values(Some(change.values))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -199,6 +207,11 @@ impl Table {
                 let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes()));
                 item.delete(delete.build().map_err(incomplete)?)
             }
+            Write::DeleteIf(key, condition, values) => {
+                let delete = Delete::builder().table_name(&self.name).set_key(Some(key.attributes()));
+                let delete = delete.condition_expression(condition).set_expression_attribute_values(Some(values));
+                item.delete(delete.build().map_err(incomplete)?)
+            }
         };
         Ok(item.build())
     }
@@ -206,6 +219,10 @@ impl Table {
     fn put(&self, row: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
         Put::builder().table_name(&self.name).set_item(Some(row.into_attributes()))
     }
+}
+
+fn names(update: &str) -> Option<HashMap<String, String>> {
+    update.contains(TTL_NAME).then(|| HashMap::from([(TTL_NAME.to_owned(), attr::TTL.to_owned())]))
 }
 
 fn delete_request(key: Key) -> Result<WriteRequest, StoreError> {

@@ -1,0 +1,281 @@
+//! Orders: made once for each idempotency key, and moved on by what WeChat Pay says.
+
+mod claims;
+mod moves;
+mod row;
+mod state;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::StoreError;
+use super::call::Condition;
+use super::item::Key;
+use super::products::Sku;
+use super::table::{Change, Changed, Table, Transaction, Write};
+use super::users::UserId;
+use crate::clock::{Moment, Timestamp};
+use crate::deadline::Deadline;
+use crate::fen::Fen;
+use crate::wechat::AppId;
+use crate::wechatpay::{MchId, OutTradeNo, PrepayId};
+
+pub use claims::{Claim, Claimed, IdempotentRequest};
+pub use moves::{Fact, Happening, Payment};
+pub use state::{Move, OrderEvent, OrderState};
+
+/// WeChat Pay is asked about an order at most once in this time.
+const QUERY_INTERVAL: Duration = Duration::from_secs(3);
+
+/// An order.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Its number.
+    pub out_trade_no: OutTradeNo,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The app in which it was made, and is paid.
+    pub app_id: AppId,
+    /// The merchant that is paid.
+    pub mch_id: MchId,
+    /// What is to be paid.
+    pub total: Fen,
+    /// What was ordered.
+    pub lines: Vec<Line>,
+    /// How it stands.
+    pub state: OrderState,
+    /// Until when it can be paid.
+    pub time_expire: Timestamp,
+    /// What WeChat Pay is told of it: always the same bytes. Holds the payer's openid.
+    pub(crate) prepay_body: String,
+    /// When somebody last set out to ask for a prepay_id.
+    pub prepay_asked_at: Moment,
+    /// What the payment begins with, once WeChat Pay has given it.
+    pub prepay_id: Option<PrepayId>,
+    /// When WeChat Pay was last asked how it stands.
+    pub queried_at: Option<Moment>,
+    /// The payment, once we know of it.
+    pub payment: Option<Payment>,
+    /// Whether it was paid after it had been closed: somebody has to refund it.
+    pub paid_after_closed: bool,
+    /// What has been refunded.
+    pub refunded: Fen,
+}
+
+/// So many of one product, at the price of the time of the order.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The product.
+    pub sku: Sku,
+    /// What it was called then.
+    pub name: String,
+    /// What one cost then.
+    pub price: Fen,
+    /// How many.
+    pub quantity: u64,
+    /// Whether they were taken from a stock.
+    pub is_limited: bool,
+}
+
+/// An order to be made.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "as those of `Order`")]
+pub struct NewOrder {
+    pub out_trade_no: OutTradeNo,
+    pub user_id: UserId,
+    pub app_id: AppId,
+    pub mch_id: MchId,
+    pub total: Fen,
+    pub lines: Vec<Line>,
+    pub created_at: Timestamp,
+    pub time_expire: Timestamp,
+    pub prepay_body: String,
+}
+
+/// How an attempt to make an order ended.
+#[derive(Debug)]
+pub enum Created {
+    /// It was made, and its maker is who asks for the prepay_id.
+    Order(Box<Order>),
+    /// The key stands for something else by now.
+    ClaimLost,
+    /// The user has too many open orders.
+    TooManyOpen,
+    /// There is less in stock than a moment ago.
+    StockChanged,
+}
+
+/// What has moved or made an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The user ordered.
+    Create,
+    /// A notification of WeChat Pay.
+    Notify,
+    /// WeChat Pay's answer to a query.
+    Query,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Notify => "notify",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// The orders in a table.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    table: Table,
+}
+
+impl Order {
+    /// What WeChat Pay is told of the order. Holds the payer's openid.
+    pub fn prepay_body(&self) -> &str {
+        &self.prepay_body
+    }
+}
+
+impl Orders {
+    /// The orders in a table.
+    pub fn new(table: Table) -> Self {
+        Self { table }
+    }
+
+    /// The order with that number.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline, or the row is no order.
+    pub async fn find(&self, number: &OutTradeNo, deadline: Deadline) -> Result<Option<Order>, StoreError> {
+        self.table.get(&row::key(number), deadline).await?.map(|row| row::read(&row)).transpose()
+    }
+
+    /// Makes the order of a claim, and takes what it needs from the stock, unless the user has `max_open` open ones.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline. Then the order may have been made.
+    pub async fn create(
+        &self,
+        claim: &Claim,
+        new: NewOrder,
+        max_open: u32,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Created, StoreError> {
+        let row = row::write(&new, now);
+        let order = row::read(&row)?;
+        let limited = new.lines.iter().filter(|line| line.is_limited);
+        let taken = limited.map(|line| line.sku.take(line.quantity));
+        let writes = [claim.mark(), open_one(&new.user_id, max_open), Write::Create(row)];
+        match self.table.transact(writes.into_iter().chain(taken).collect(), deadline).await? {
+            Transaction::Committed => Ok(Created::Order(Box::new(order))),
+            Transaction::ConditionFailed(conditions) => Ok(match conditions.as_slice() {
+                [Condition::Failed, ..] => Created::ClaimLost,
+                [_, Condition::Failed, ..] => Created::TooManyOpen,
+                _ => Created::StockChanged,
+            }),
+        }
+    }
+
+    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn may_query(&self, order: &Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        // A time that far ahead is that of a wrong clock, and stops nobody.
+        let is_near = |at: Moment| now.since(at) < QUERY_INTERVAL && at.since(now) < QUERY_INTERVAL;
+        if order.state != OrderState::NotPay || order.queried_at.is_some_and(is_near) {
+            return Ok(false);
+        }
+        let millis = u64::try_from(QUERY_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let values = HashMap::from([
+            text(":notPay", OrderState::NotPay.as_str()),
+            number(":now", now.as_millis()),
+            number(":before", now.as_millis().saturating_sub(millis)),
+            number(":after", now.as_millis().saturating_add(millis)),
+        ]);
+        let condition = "tradeState = :notPay AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
+                         queriedAtMs >= :after)";
+        let changed = self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await?;
+        Ok(matches!(changed, Changed::Done(_)))
+    }
+
+    /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn take_over_prepay(&self, order: &Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let values = HashMap::from([
+            number(":now", now.as_millis()),
+            number(":seen", order.prepay_asked_at.as_millis()),
+            text(":notPay", OrderState::NotPay.as_str()),
+        ]);
+        let condition = "prepayAskedAtMs = :seen AND attribute_not_exists(prepayId) AND tradeState = :notPay";
+        let update = "SET prepayAskedAtMs = :now";
+        let changed = self.change(&order.out_trade_no, update, condition, values, deadline).await?;
+        Ok(matches!(changed, Changed::Done(_)))
+    }
+
+    /// Keeps the prepay_id of an order; the first one stays.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn keep_prepay_id(
+        &self,
+        number: &OutTradeNo,
+        prepay_id: &PrepayId,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let values = HashMap::from([text(":prepayId", prepay_id.expose())]);
+        let update = "SET prepayId = if_not_exists(prepayId, :prepayId)";
+        self.change(number, update, "attribute_exists(pk)", values, deadline).await.map(|_| ())
+    }
+
+    async fn change(
+        &self,
+        number: &OutTradeNo,
+        update: &'static str,
+        condition: &'static str,
+        values: HashMap<String, AttributeValue>,
+        deadline: Deadline,
+    ) -> Result<Changed, StoreError> {
+        let change = Change { key: row::key(number), update, condition: Some(condition), values };
+        self.table.change(change, deadline).await
+    }
+}
+
+/// The row that counts a user's open orders.
+fn open_orders_key(user: &UserId) -> Key {
+    Key::new(user.partition(), "ORDERS")
+}
+
+/// One open order more, if there are not `max_open` yet.
+fn open_one(user: &UserId, max_open: u32) -> Write {
+    let values = HashMap::from([number(":one", 1), number(":most", max_open.into())]);
+    let condition = Some("attribute_not_exists(openOrders) OR openOrders < :most");
+    Write::Update(Change { key: open_orders_key(user), update: "ADD openOrders :one", condition, values })
+}
+
+/// One open order less.
+fn end_one(user: &UserId) -> Write {
+    let values = HashMap::from([(":minusOne".to_owned(), AttributeValue::N("-1".to_owned()))]);
+    Write::Update(Change { key: open_orders_key(user), update: "ADD openOrders :minusOne", condition: None, values })
+}
+
+fn text(name: &str, text: &str) -> (String, AttributeValue) {
+    (name.to_owned(), AttributeValue::S(text.to_owned()))
+}
+
+fn number(name: &str, number: u64) -> (String, AttributeValue) {
+    (name.to_owned(), AttributeValue::N(number.to_string()))
+}

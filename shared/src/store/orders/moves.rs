@@ -1,0 +1,147 @@
+//! Moving an order on: one transaction for the state, its history, the stock and the user's open orders.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::state::{Move, OrderEvent};
+use super::{Order, Orders, Source, end_one, number, row, text};
+use crate::clock::{Moment, Timestamp};
+use crate::deadline::Deadline;
+use crate::store::StoreError;
+use crate::store::call::{Condition, Pauses};
+use crate::store::item::list;
+use crate::store::products::Sku;
+use crate::store::table::{Change, Transaction, Write};
+
+/// What WeChat Pay says has happened to an order, as checked against the order, and how we know.
+#[derive(Clone, Debug)]
+pub struct Happening {
+    /// What.
+    pub fact: Fact,
+    /// What told us.
+    pub source: Source,
+    /// For the history: which one of its kind.
+    pub why: String,
+}
+
+/// What has happened to an order.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// It was closed unpaid.
+    Closed,
+    /// It was paid in full.
+    Paid(Payment),
+    /// It was paid in full, and a refund exists.
+    Refunded(Payment),
+}
+
+/// A payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// WeChat Pay's number of it.
+    pub transaction_id: String,
+    /// When it was made.
+    pub paid_at: Timestamp,
+}
+
+impl Fact {
+    fn event(&self) -> OrderEvent {
+        match self {
+            Self::Closed => OrderEvent::Closed,
+            Self::Paid(_) => OrderEvent::Paid,
+            Self::Refunded(_) => OrderEvent::Refunded,
+        }
+    }
+
+    /// The payment of which an order that is moved on by this does not know yet.
+    fn news(&self, step: Move) -> Option<&Payment> {
+        match self {
+            Self::Paid(payment) | Self::Refunded(payment) => step.is_payment().then_some(payment),
+            Self::Closed => None,
+        }
+    }
+}
+
+impl Orders {
+    /// Moves an order on, if what has happened leads anywhere from where it is. `order` is as it is afterwards. However
+    /// many do this at once, each move is made once.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline. Then the move may have been made.
+    pub async fn apply(
+        &self,
+        order: &mut Order,
+        happening: &Happening,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<Move>, StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        // Products that have no stock any more to give anything back to.
+        let mut unlimited: Vec<Sku> = Vec::new();
+        loop {
+            let Some(step) = order.state.after(happening.fact.event()) else { return Ok(None) };
+            let (returned, give_back) = returned(order, step, &unlimited);
+            let ended = step.ends_open_order().then(|| end_one(&order.user_id));
+            let first = state_write(order, step, happening, now);
+            let writes = [first].into_iter().chain(give_back).chain(ended).collect();
+            match self.table.transact(writes, deadline).await? {
+                Transaction::Committed => {
+                    order.state = step.to;
+                    order.paid_after_closed |= step.is_paid_after_closed();
+                    if let Some(payment) = happening.fact.news(step) {
+                        order.payment = Some(payment.clone());
+                    }
+                    return Ok(Some(step));
+                }
+                Transaction::ConditionFailed(conditions) => {
+                    let of_products = conditions.iter().skip(1).zip(returned);
+                    let failed = of_products.filter(|(condition, _)| **condition == Condition::Failed);
+                    unlimited.extend(failed.map(|(_, sku)| sku));
+                    if conditions.first() != Some(&Condition::Held) {
+                        let found = self.find(&order.out_trade_no, deadline).await?;
+                        *order = found.ok_or(StoreError::Corrupt("tradeState"))?;
+                    }
+                }
+            }
+            pauses.next("others at work on the same order").await?;
+        }
+    }
+}
+
+/// The products to which a move gives something back, and the writes that do.
+fn returned(order: &Order, step: Move, unlimited: &[Sku]) -> (Vec<Sku>, Vec<Write>) {
+    let lines = order.lines.iter().filter(|line| step.returns_stock() && line.is_limited);
+    let lines = lines.filter(|line| !unlimited.contains(&line.sku));
+    lines.map(|line| (line.sku.clone(), line.sku.give_back(line.quantity))).unzip()
+}
+
+/// The write of the order's own row: if it is where the move begins.
+fn state_write(order: &Order, step: Move, happening: &Happening, now: Moment) -> Write {
+    let entry = row::history(step.to, happening.source, &happening.why, now);
+    let mut values = HashMap::from([
+        text(":from", step.from.as_str()),
+        text(":to", step.to.as_str()),
+        (":entry".to_owned(), list([entry])),
+    ]);
+    let update = match (happening.fact.news(step), step.is_paid_after_closed()) {
+        (None, _) => "SET tradeState = :to, history = list_append(history, :entry)",
+        (Some(payment), paid_after_closed) => {
+            values.extend([
+                text(":transactionId", &payment.transaction_id),
+                number(":paidAt", payment.paid_at.as_secs()),
+            ]);
+            if paid_after_closed {
+                values.insert(":true".to_owned(), AttributeValue::Bool(true));
+                "SET tradeState = :to, history = list_append(history, :entry), transactionId = :transactionId, \
+                 paidAt = :paidAt, paidAfterClosed = :true"
+            } else {
+                "SET tradeState = :to, history = list_append(history, :entry), transactionId = :transactionId, \
+                 paidAt = :paidAt"
+            }
+        }
+    };
+    let key = row::key(&order.out_trade_no);
+    Write::Update(Change { key, update, condition: Some("tradeState = :from"), values })
+}

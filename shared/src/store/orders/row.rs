@@ -1,0 +1,112 @@
+//! An order's row, as the table has it.
+
+use super::state::OrderState;
+use super::{Line, NewOrder, Order, Payment, Source};
+use crate::clock::Moment;
+use crate::fen::Fen;
+use crate::store::StoreError;
+use crate::store::item::{Item, Key, attr};
+use crate::store::products::{SKU, read_sku};
+use crate::store::users::UserId;
+use crate::wechat::AppId;
+use crate::wechatpay::{MchId, OutTradeNo, PrepayId};
+
+const APP_ID: &str = "appId";
+const LINES: &str = "lines";
+const MCH_ID: &str = "mchId";
+const OUT_TRADE_NO: &str = "outTradeNo";
+const PAID_AFTER_CLOSED: &str = "paidAfterClosed";
+const PAID_AT: &str = "paidAt";
+const PREPAY_ASKED_AT_MS: &str = "prepayAskedAtMs";
+const PREPAY_BODY: &str = "prepayBody";
+const PREPAY_ID: &str = "prepayId";
+const QUERIED_AT_MS: &str = "queriedAtMs";
+const REFUNDED_FEN: &str = "refundedFen";
+const TIME_EXPIRE: &str = "timeExpire";
+const TOTAL_FEN: &str = "totalFen";
+const TRADE_STATE: &str = "tradeState";
+const TRANSACTION_ID: &str = "transactionId";
+
+const IS_LIMITED: &str = "isLimited";
+const NAME: &str = "name";
+const PRICE_FEN: &str = "priceFen";
+const QUANTITY: &str = "quantity";
+
+const HISTORY: &str = "history";
+const AT_MS: &str = "atMs";
+const BY: &str = "by";
+const WHY: &str = "why";
+
+pub(super) fn key(out_trade_no: &OutTradeNo) -> Key {
+    Key::new(format!("ORDER#{}", out_trade_no.as_str()), "ORDER")
+}
+
+/// The row of a new order. Whoever creates it is who asks for the prepay_id. It has no `ttl`: orders are kept.
+pub(super) fn write(new: &NewOrder, now: Moment) -> Item {
+    Item::new(key(&new.out_trade_no))
+        .with_str(OUT_TRADE_NO, new.out_trade_no.as_str())
+        .with_str(attr::USER_ID, new.user_id.as_str())
+        .with_str(APP_ID, new.app_id.as_str())
+        .with_str(MCH_ID, new.mch_id.as_str())
+        .with_number(TOTAL_FEN, new.total.as_u64())
+        .with_list(LINES, new.lines.iter().map(write_line))
+        .with_str(TRADE_STATE, OrderState::NotPay.as_str())
+        .with_time(attr::CREATED_AT, new.created_at)
+        .with_time(TIME_EXPIRE, new.time_expire)
+        .with_str(PREPAY_BODY, &new.prepay_body)
+        .with_number(PREPAY_ASKED_AT_MS, now.as_millis())
+        .with_list(HISTORY, [history(OrderState::NotPay, Source::Create, "order", now)])
+}
+
+fn write_line(line: &Line) -> Item {
+    let map = Item::map()
+        .with_str(SKU, line.sku.as_str())
+        .with_str(NAME, &line.name)
+        .with_number(PRICE_FEN, line.price.as_u64())
+        .with_number(QUANTITY, line.quantity);
+    if line.is_limited { map.with_true(IS_LIMITED) } else { map }
+}
+
+/// An entry of the history: when, what it is since, by what, why.
+pub(super) fn history(state: OrderState, source: Source, why: &str, now: Moment) -> Item {
+    Item::map()
+        .with_number(AT_MS, now.as_millis())
+        .with_str(TRADE_STATE, state.as_str())
+        .with_str(BY, source.as_str())
+        .with_str(WHY, why)
+}
+
+pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
+    let moment = |name| Ok::<_, StoreError>(row.optional_number(name)?.map(Moment::from_millis));
+    let corrupt = |name| move |_| StoreError::Corrupt(name);
+    Ok(Order {
+        out_trade_no: OutTradeNo::try_from(row.str(OUT_TRADE_NO)?.to_owned()).map_err(corrupt(OUT_TRADE_NO))?,
+        user_id: UserId::new(row.str(attr::USER_ID)?),
+        app_id: AppId::new(row.str(APP_ID)?),
+        mch_id: MchId::new(row.str(MCH_ID)?),
+        total: Fen::new(row.number(TOTAL_FEN)?),
+        lines: row.list(LINES, read_line)?,
+        state: OrderState::parse(row.str(TRADE_STATE)?).ok_or(StoreError::Corrupt(TRADE_STATE))?,
+        time_expire: row.time(TIME_EXPIRE)?,
+        prepay_body: row.str(PREPAY_BODY)?.to_owned(),
+        prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or(StoreError::Corrupt(PREPAY_ASKED_AT_MS))?,
+        prepay_id: row.optional_str(PREPAY_ID)?.map(PrepayId::new),
+        queried_at: moment(QUERIED_AT_MS)?,
+        payment: match row.optional_str(TRANSACTION_ID)? {
+            Some(id) => Some(Payment { transaction_id: id.to_owned(), paid_at: row.time(PAID_AT)? }),
+            None => None,
+        },
+        paid_after_closed: row.is_true(PAID_AFTER_CLOSED)?,
+        refunded: Fen::new(row.optional_number(REFUNDED_FEN)?.unwrap_or_default()),
+    })
+}
+
+fn read_line(map: &Item) -> Result<Line, StoreError> {
+    Ok(Line {
+        sku: read_sku(map)?,
+        name: map.str(NAME)?.to_owned(),
+        price: Fen::new(map.number(PRICE_FEN)?),
+        quantity: map.number(QUANTITY)?,
+        is_limited: map.is_true(IS_LIMITED)?,
+    })
+}

@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::secrets_manager::SecretsManager;
 use crate::store::{Table, TokenRows};
 use crate::tokens::Tokens;
-use crate::wechat::{Apps, Hosts, WechatClient};
+use crate::wechat::{Apps, WechatClient};
 
 const SESSION_TTL_SECS: &str = "SESSION_TTL_SECS";
 const AWS_REGION: &str = "AWS_REGION";
@@ -100,7 +100,7 @@ impl Setup {
     ///
     /// If it is malformed.
     pub fn wechat(&self) -> Result<WechatClient, ConfigError> {
-        let hosts = Hosts::from_env(&self.env, &self.clock)?;
+        let hosts = WechatClient::hosts(&self.env, &self.clock)?;
         Ok(WechatClient::new(self.connecting(hosts.first(), 1), hosts))
     }
 

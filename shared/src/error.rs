@@ -13,6 +13,7 @@ use crate::tokens::TokenError;
 use crate::wechat::errcode::{self, Class};
 use crate::wechat::open_data::InvalidField;
 use crate::wechat::{Refusal, WechatError};
+use crate::wechatpay::v3::{PayCode, PayError};
 
 /// What a client acts on. The whole list: a new code is a change of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +168,11 @@ impl ApiError {
         }
     }
 
+    /// What WeChat Pay's answer means for the client.
+    pub fn from_pay(err: PayError) -> Self {
+        Self::new(err.refusal().map_or(ErrorCode::WechatUnavailable, |refusal| refusal.code.into())).with_source(err)
+    }
+
     /// The reasons, outermost first.
     pub fn cause(&self) -> Option<String> {
         Some(cause::chain(self.source.as_deref()?))
@@ -210,6 +216,39 @@ impl From<TokenError> for ApiError {
     }
 }
 
+/// What a refusal of WeChat Pay's means for the client.
+impl From<PayCode> for ErrorCode {
+    fn from(code: PayCode) -> Self {
+        match code {
+            PayCode::OrderClosed => Self::OrderClosed,
+            PayCode::OrderPaid => Self::OrderPaid,
+            PayCode::AccountError | PayCode::RuleLimit | PayCode::UserAccountAbnormal => Self::UserBlocked,
+            PayCode::FrequencyLimited => Self::RateLimited,
+            // The operator has to do something, on the merchant platform or here.
+            PayCode::AppidMchidNotMatch
+            | PayCode::MchNotExists
+            | PayCode::NoAuth
+            | PayCode::NotEnough
+            | PayCode::OpenidMismatch
+            | PayCode::RequestBlocked
+            | PayCode::SignError => Self::Misconfigured,
+            // The request is ours alone. A number is used with one body only, so it is never used already.
+            PayCode::InvalidRequest | PayCode::InvalidTransactionId | PayCode::OutTradeNoUsed | PayCode::ParamError => {
+                Self::Internal
+            }
+            // Nothing final follows from a single answer that something is not there: it is not signed.
+            PayCode::BankError
+            | PayCode::OrderNotExist
+            | PayCode::ResourceNotExists
+            | PayCode::ServiceUnavailable
+            | PayCode::SystemError
+            | PayCode::TradeError
+            | PayCode::Unknown
+            | PayCode::UserPaying => Self::WechatUnavailable,
+        }
+    }
+}
+
 /// What it means for whoever needs a token that a refresh had no success.
 impl From<Reason> for ErrorCode {
     fn from(reason: Reason) -> Self {
@@ -230,7 +269,9 @@ impl fmt::Debug for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::HttpError;
     use crate::wechat::Unusable;
+    use crate::wechatpay::v3::{NotVerified, PayRefusal};
 
     fn outcome(errcode: i64) -> (&'static str, u16, Option<u64>) {
         let refusal = Refusal { errcode, rid: None, seen_ip: None };
@@ -252,6 +293,46 @@ mod tests {
             for errcode in errcodes {
                 assert_eq!(outcome(*errcode), expected, "{errcode}");
             }
+        }
+    }
+
+    #[test]
+    fn every_refusal_of_wechat_pay_has_its_meaning_for_the_client() {
+        for (codes, expected) in [
+            (&["ORDER_CLOSED"][..], ("order_closed", 409, None)),
+            (&["ORDERPAID", "ORDER_PAID"], ("order_paid", 409, None)),
+            (&["ACCOUNTERROR", "RULE_LIMIT", "USER_ACCOUNT_ABNORMAL"], ("user_blocked", 403, None)),
+            (&["FREQUENCY_LIMITED", "RATELIMIT_EXCEEDED"], ("rate_limited", 429, Some(60))),
+            (&["APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS", "NO_AUTH", "NOT_ENOUGH"], ("misconfigured", 500, None)),
+            (&["OPENID_MISMATCH", "REQUEST_BLOCKED", "SIGN_ERROR"], ("misconfigured", 500, None)),
+            (&["INVALID_REQUEST", "INVALID_TRANSACTIONID"], ("internal", 500, None)),
+            (&["OUT_TRADE_NO_USED", "PARAM_ERROR"], ("internal", 500, None)),
+            (&["BANKERROR", "ORDER_NOT_EXIST", "RESOURCE_NOT_EXISTS"], ("wechat_unavailable", 503, Some(2))),
+            (&["SERVICE_UNAVAILABLE", "SYSTEM_ERROR", "TRADE_ERROR"], ("wechat_unavailable", 503, Some(2))),
+            (&["USERPAYING", "SOMETHING_NEW", ""], ("wechat_unavailable", 503, Some(2))),
+        ] {
+            for code in codes {
+                let refusal = PayRefusal { status: 400, code: (*code).into(), code_text: None, request_id: None };
+                let err = ApiError::from_pay(PayError::Refused(refusal));
+                let outcome = (err.code.as_str(), err.code.status().as_u16(), err.retry_after_secs);
+                assert_eq!(outcome, expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_good_answer_wechat_pay_is_unavailable_and_the_cause_says_why() {
+        for (err, cause) in [
+            (PayError::Accepted, "WeChat Pay has only accepted the request"),
+            (PayError::Unreadable, "WeChat Pay's answer is not as documented"),
+            (PayError::Transport(HttpError::Timeout), "no answer from WeChat Pay: no answer in time"),
+            (
+                PayError::Unverified(NotVerified::Signature),
+                "WeChat Pay's answer is not verified: the signature is wrong",
+            ),
+        ] {
+            let err = ApiError::from_pay(err);
+            assert_eq!((err.code.as_str(), err.cause().as_deref()), ("wechat_unavailable", Some(cause)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod connector;
+mod hosts;
 mod tls;
 
 use std::error::Error;
@@ -11,6 +12,7 @@ use url::Url;
 
 pub use client::{HttpClient, HttpError, HttpResponse};
 pub use connector::CONNECT_TIMEOUT;
+pub use hosts::Hosts;
 pub use tls::Tls;
 
 /// A URL to append paths to: http or https, and nothing of a user or a query in it.

@@ -9,12 +9,20 @@ use lambda_http::http::{HeaderValue, Method, Request};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::hosts::Hosts;
 use super::{Refusal, Unusable, WechatError};
+use crate::clock::Clock;
 use crate::deadline::Deadline;
+use crate::env::{ConfigError, Env};
 use crate::json::Object;
-use crate::net::{HttpClient, HttpError};
+use crate::net::{Hosts, HttpClient, HttpError};
 use crate::random;
+
+/// The variable that names other hosts.
+const WECHAT_API_URLS: &str = "WECHAT_API_URLS";
+
+/// WeChat's main host and the one for disaster recovery.
+/// Source: official account documentation, "Interface field description".
+const DEFAULT_URLS: [&str; 2] = ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"];
 
 /// The longest wait for one answer. WeChat answers in well under a second; a client waits 10 s at most.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
@@ -52,6 +60,15 @@ impl<'a> ApiCall<'a> {
 }
 
 impl WechatClient {
+    /// The hosts in `WECHAT_API_URLS`, or WeChat's own.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not a base URL.
+    pub fn hosts(env: &Env, clock: &Clock) -> Result<Hosts, ConfigError> {
+        Hosts::from_env(env, clock, WECHAT_API_URLS, &DEFAULT_URLS)
+    }
+
     /// A client of these hosts.
     pub fn new(http: HttpClient, hosts: Hosts) -> Self {
         Self { http, hosts }

@@ -5,7 +5,6 @@ mod card;
 mod client;
 mod credential;
 pub mod errcode;
-mod hosts;
 mod login;
 pub mod open_data;
 mod phone;
@@ -21,7 +20,6 @@ pub use apps::{App, AppId, AppKind, Apps, InvalidApps, MiniProgramId, OfficialAc
 pub use card::card_signature;
 pub use client::WechatClient;
 pub use credential::{Issued, TokenHash, TokenKind, TokenValue};
-pub use hosts::Hosts;
 pub use login::{CodeSession, OauthUser};
 pub use phone::{PhoneCode, PhoneNumber};
 

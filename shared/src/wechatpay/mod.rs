@@ -1,6 +1,14 @@
 //! WeChat Pay: what its versions have in common. How version 3 speaks is in [`v3`]; another version goes beside it.
 
+mod api_v3_key;
+mod keyring;
+mod merchant;
+mod notify_url;
 mod trade;
 pub mod v3;
 
+pub use api_v3_key::ApiV3Key;
+pub use keyring::{Keyring, PublicKey};
+pub use merchant::{InvalidMerchant, Merchant};
+pub use notify_url::{InvalidNotifyUrl, NotifyUrl};
 pub use trade::{Amount, MchId, OutTradeNo, PrepayId, Trade, TradeState, Verified};

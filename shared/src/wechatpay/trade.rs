@@ -137,6 +137,11 @@ impl<T> Verified<T> {
     pub(super) fn new(value: T) -> Self {
         Self(value)
     }
+
+    /// What is made from nothing but the signed value is signed as well.
+    pub(super) fn read<U>(&self, read: impl FnOnce(&T) -> Option<U>) -> Option<Verified<U>> {
+        read(&self.0).map(Verified)
+    }
 }
 
 impl<T> Deref for Verified<T> {

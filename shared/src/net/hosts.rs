@@ -1,25 +1,18 @@
-//! The hosts of WeChat's server API, and which of them is in use.
+//! The hosts of one service, and which of them is in use.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use url::Url;
 
+use super::base_url;
 use crate::clock::Clock;
 use crate::env::{ConfigError, Env};
-use crate::net::base_url;
-
-/// The variable that names other hosts.
-const WECHAT_API_URLS: &str = "WECHAT_API_URLS";
-
-/// WeChat's main host and the one for disaster recovery.
-/// Source: official account documentation, "Interface field description".
-const DEFAULT_URLS: [&str; 2] = ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"];
 
 /// How long a host that could not be reached is passed over.
 const HOST_PENALTY: Duration = Duration::from_secs(60);
 
-/// The hosts of WeChat's API, the preferred first, and which of them is in use.
+/// The hosts of a service, the preferred first, and which of them is in use.
 #[derive(Debug)]
 pub struct Hosts {
     urls: Vec<Url>,
@@ -29,19 +22,19 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The hosts in `WECHAT_API_URLS`, or WeChat's own.
+    /// The hosts that `variable` names, or the service's own.
     ///
     /// # Errors
     ///
     /// If one of them is not a base URL.
-    pub fn from_env(env: &Env, clock: &Clock) -> Result<Self, ConfigError> {
-        let urls = match env.get(WECHAT_API_URLS) {
-            Some(_) => env.list(WECHAT_API_URLS),
-            None => DEFAULT_URLS.to_vec(),
+    pub fn from_env(env: &Env, clock: &Clock, variable: &'static str, own: &[&str]) -> Result<Self, ConfigError> {
+        let urls = match env.get(variable) {
+            Some(_) => env.list(variable),
+            None => own.to_vec(),
         };
         let urls = urls.into_iter().map(base_url).collect::<Option<Vec<_>>>().filter(|urls| !urls.is_empty());
         let problem = "expected http or https URLs without query or user, separated by commas";
-        let urls = urls.ok_or_else(|| ConfigError::malformed(WECHAT_API_URLS, problem))?;
+        let urls = urls.ok_or_else(|| ConfigError::malformed(variable, problem))?;
         Ok(Self { urls, clock: clock.clone(), fallback: Mutex::new(None) })
     }
 
@@ -50,11 +43,11 @@ impl Hosts {
         self.urls[0].as_str()
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.urls.len()
     }
 
-    pub(super) fn preferred(&self) -> usize {
+    pub(crate) fn preferred(&self) -> usize {
         let mut fallback = self.fallback.lock().unwrap_or_else(PoisonError::into_inner);
         match *fallback {
             Some((host, until)) if self.clock.now() < until => host,
@@ -65,13 +58,13 @@ impl Hosts {
         }
     }
 
-    pub(super) fn pass_over(&self, host: usize) {
+    pub(crate) fn pass_over(&self, host: usize) {
         let until = self.clock.now() + HOST_PENALTY;
         let next = (host + 1) % self.count();
         *self.fallback.lock().unwrap_or_else(PoisonError::into_inner) = Some((next, until));
     }
 
-    pub(super) fn url(&self, host: usize, path: &str) -> Url {
+    pub(crate) fn url(&self, host: usize, path: &str) -> Url {
         let mut url = self.urls.get(host).unwrap_or(&self.urls[0]).clone();
         let path = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
@@ -83,15 +76,23 @@ impl Hosts {
 mod tests {
     use super::*;
 
+    fn hosts(urls: &str) -> Result<Hosts, ConfigError> {
+        Hosts::from_env(&Env::from_iter([("API_URLS", urls)]), &Clock::system(), "API_URLS", &["https://own.example"])
+    }
+
+    #[test]
+    fn without_a_variable_the_service_s_own_host_is_asked() {
+        assert_eq!(hosts("").unwrap().first(), "https://own.example/");
+    }
+
     #[test]
     fn base_urls_keep_their_path_and_nothing_else_is_one() {
-        let env = Env::from_iter([("WECHAT_API_URLS", "http://127.0.0.1:9001/wx/, https://api2.weixin.qq.com")]);
-        let hosts = Hosts::from_env(&env, &Clock::system()).unwrap();
-        assert_eq!(hosts.url(0, "/sns/x").as_str(), "http://127.0.0.1:9001/wx/sns/x");
-        assert_eq!(hosts.url(1, "/sns/x").as_str(), "https://api2.weixin.qq.com/sns/x");
+        let parsed = hosts("http://127.0.0.1:9001/wx/, https://api2.weixin.qq.com").unwrap();
+        assert_eq!(parsed.url(0, "/sns/x").as_str(), "http://127.0.0.1:9001/wx/sns/x");
+        assert_eq!(parsed.url(1, "/sns/x").as_str(), "https://api2.weixin.qq.com/sns/x");
         for url in ["nonsense", "ftp://x", "https://u@x", "https://:p@x", "https://x?q", ","] {
-            let err = Hosts::from_env(&Env::from_iter([("WECHAT_API_URLS", url)]), &Clock::system()).unwrap_err();
-            assert!(err.to_string().starts_with("WECHAT_API_URLS is malformed"), "{err}");
+            let err = hosts(url).unwrap_err();
+            assert!(err.to_string().starts_with("API_URLS is malformed"), "{err}");
         }
     }
 }

@@ -1,0 +1,188 @@
+//! The merchant that this backend is paid as.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{ApiV3Key, Keyring, MchId, PublicKey};
+use crate::json::Object;
+use crate::secret::Secret;
+use crate::wechat::is_visible_ascii;
+
+/// Characters of an mchid. Source: WeChat Pay v3, "JSAPI order".
+const LONGEST_MCH_ID: usize = 32;
+
+/// Characters of a serial number, or of a public key's id. Real ones have 40 and 44; each has to fit into a header.
+const LONGEST_SERIAL: usize = 128;
+
+/// What the id of every public key of WeChat Pay begins with. Source: WeChat Pay v3, "WeChat Pay public key".
+const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+
+/// A merchant: who it is, what it signs with, and what WeChat Pay signs and encrypts with for it.
+pub struct Merchant {
+    mch_id: MchId,
+    serial_no: String,
+    private_key: KeyPair,
+    api_v3_key: ApiV3Key,
+    public_key_id: String,
+    keyring: Keyring,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Value3 {
+    mch_id: String,
+    serial_no: String,
+    private_key: Secret,
+    api_v3_key: Secret,
+    public_key_id: Option<String>,
+    public_key: Option<String>,
+    #[serde(rename = "mode")]
+    _mode: Option<String>,
+}
+
+/// The value of another version has other fields, so this is looked at first.
+#[derive(Deserialize)]
+struct Mode {
+    mode: Option<Value>,
+}
+
+impl Merchant {
+    /// Reads the value of `WECHATPAY`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON object of a merchant, or a field of it is not what it should be.
+    pub fn parse(json: &Secret) -> Result<Self, InvalidMerchant> {
+        // The error's own text could show a part of the value.
+        let malformed =
+            |err: serde_json::Error| InvalidMerchant::NotMerchant { line: err.line(), column: err.column() };
+        let Object(Mode { mode }) = serde_json::from_str(json.expose()).map_err(malformed)?;
+        match mode.as_ref().map(Value::as_str) {
+            None | Some(Some("v3")) => {}
+            Some(Some("v2")) => return Err(InvalidMerchant::Version2),
+            Some(_) => return Err(InvalidMerchant::Mode),
+        }
+        let Object(value): Object<Value3> = serde_json::from_str(json.expose()).map_err(malformed)?;
+        if !is_header_text(&value.mch_id, LONGEST_MCH_ID) {
+            return Err(InvalidMerchant::MchId);
+        }
+        if !is_header_text(&value.serial_no, LONGEST_SERIAL) {
+            return Err(InvalidMerchant::SerialNo);
+        }
+        let (public_key_id, public_key) = match (value.public_key_id, value.public_key) {
+            (Some(id), Some(key)) => (id, key),
+            (None, None) => return Err(InvalidMerchant::NoPublicKey),
+            _ => return Err(InvalidMerchant::HalfPublicKey),
+        };
+        if !public_key_id.starts_with(PUBLIC_KEY_ID) || !is_header_text(&public_key_id, LONGEST_SERIAL) {
+            return Err(InvalidMerchant::PublicKeyId);
+        }
+        let public_key = PublicKey::from_pem(&public_key).ok_or(InvalidMerchant::PublicKey)?;
+        Ok(Self {
+            mch_id: MchId::new(value.mch_id),
+            serial_no: value.serial_no,
+            private_key: private_key(&value.private_key).ok_or(InvalidMerchant::PrivateKey)?,
+            api_v3_key: ApiV3Key::new(value.api_v3_key.expose()).ok_or(InvalidMerchant::ApiV3Key)?,
+            keyring: Keyring::new([(public_key_id.clone(), public_key)]),
+            public_key_id,
+        })
+    }
+
+    /// The merchant's number.
+    pub fn mch_id(&self) -> &MchId {
+        &self.mch_id
+    }
+
+    /// The serial number of the merchant's certificate, which WeChat Pay checks its signatures with.
+    pub fn serial_no(&self) -> &str {
+        &self.serial_no
+    }
+
+    /// The keys that WeChat Pay signs with.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The key that WeChat Pay is to sign its answers with. It knows the key by this name.
+    pub fn answers_signed_by(&self) -> &str {
+        &self.public_key_id
+    }
+
+    /// The key that WeChat Pay encrypts notifications with.
+    pub fn api_v3_key(&self) -> &ApiV3Key {
+        &self.api_v3_key
+    }
+
+    /// The merchant's signature of a message: RSASSA-PKCS1-v1_5 with SHA-256, in base64. The same each time.
+    pub fn sign(&self, message: &[u8]) -> String {
+        #[expect(clippy::expect_used, reason = "the key has signed once when it was read")]
+        sign(&self.private_key, message).expect("the key signs")
+    }
+}
+
+/// Visible ASCII that does not end a quoted item of `Authorization`, nor look like two headers in one.
+fn is_header_text(text: &str, longest: usize) -> bool {
+    is_visible_ascii(text, longest) && !text.contains(['"', ',', '\\'])
+}
+
+/// A key of RSA from 2048 to 4096 bits, in PKCS#8 (what the merchant platform makes) or PKCS#1.
+fn private_key(pem: &Secret) -> Option<KeyPair> {
+    let key = match PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).ok()? {
+        PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()).ok()?,
+        PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()?,
+        _ => return None,
+    };
+    // Whether its parts fit together shows when it signs.
+    sign(&key, b"").map(|_| key)
+}
+
+fn sign(key: &KeyPair, message: &[u8]) -> Option<String> {
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
+    Some(STANDARD.encode(signature))
+}
+
+impl fmt::Debug for Merchant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merchant").field("mch_id", &self.mch_id).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the value of `WECHATPAY`, without the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum InvalidMerchant {
+    #[error("apiV3Key has to have exactly 32 bytes")]
+    ApiV3Key,
+    #[error("publicKeyId and publicKey go together; set both")]
+    HalfPublicKey,
+    #[error("mchId has to be 1 to 32 visible ASCII characters without `\"`, `,` and `\\`")]
+    MchId,
+    #[error("mode has to be v3, or absent")]
+    Mode,
+    #[error("publicKeyId and publicKey are missing: platform certificates in their place are not supported yet")]
+    NoPublicKey,
+    #[error(
+        r#"expected a JSON object {{"mchId","serialNo","privateKey","apiV3Key","publicKeyId","publicKey"}} of texts (line {line}, column {column})"#
+    )]
+    NotMerchant { line: usize, column: usize },
+    #[error("privateKey has to be an RSA key of 2048 to 4096 bits in PEM (PKCS#8 or PKCS#1)")]
+    PrivateKey,
+    #[error("publicKey has to be an RSA key of at least 2048 bits in PEM (BEGIN PUBLIC KEY)")]
+    PublicKey,
+    #[error("publicKeyId has to begin with PUB_KEY_ID_, and be visible ASCII without `\"`, `,` and `\\`")]
+    PublicKeyId,
+    #[error("serialNo has to be 1 to 128 visible ASCII characters without `\"`, `,` and `\\`")]
+    SerialNo,
+    #[error("mode v2 is not supported yet")]
+    Version2,
+}

@@ -1,0 +1,204 @@
+//! The client of `api.mch.weixin.qq.com`: how it is asked, and how its answers are read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
+use serde::Deserialize;
+
+use super::{PayError, PayRefusal, Stamp, authorization, transaction};
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::env::{ConfigError, Env};
+use crate::json::Object;
+use crate::net::{Hosts, HttpClient, HttpError};
+use crate::pause::Pauses;
+use crate::wechat::is_visible_ascii;
+use crate::wechatpay::{Merchant, OutTradeNo, PrepayId, Trade, Verified};
+
+/// The variable that names other hosts.
+const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
+
+/// WeChat Pay's main host and the one for disaster recovery. Source: WeChat Pay v3, "Basic rules".
+const DEFAULT_URLS: [&str; 2] = ["https://api.mch.weixin.qq.com", "https://api2.mch.weixin.qq.com"];
+
+/// The longest wait for one answer, so that there is time to ask another host within an invocation.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Answers are a few hundred bytes.
+const LONGEST_ANSWER: usize = 256 * 1024;
+
+/// Requests that are sent at most, whatever host they are sent to.
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Characters of a prepay_id. Source: WeChat Pay v3, "JSAPI order".
+const LONGEST_PREPAY_ID: usize = 64;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Where WeChat Pay is, and the connections to it.
+#[derive(Debug)]
+pub struct PayHosts {
+    http: HttpClient,
+    hosts: Hosts,
+}
+
+impl PayHosts {
+    /// These hosts.
+    pub fn new(http: HttpClient, hosts: Hosts) -> Self {
+        Self { http, hosts }
+    }
+}
+
+/// Calls WeChat Pay's API for a merchant.
+#[derive(Debug)]
+pub struct PayClient {
+    upstream: PayHosts,
+    merchant: Arc<Merchant>,
+    clock: Clock,
+}
+
+/// One call. Its body holds an openid, so it cannot be printed.
+struct PayCall<'a> {
+    method: Method,
+    path: String,
+    query: &'a [(&'a str, &'a str)],
+    body: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Prepaid {
+    prepay_id: String,
+}
+
+impl PayClient {
+    /// The hosts in `WECHATPAY_API_URLS`, or WeChat Pay's own.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not a base URL.
+    pub fn hosts(env: &Env, clock: &Clock) -> Result<Hosts, ConfigError> {
+        Hosts::from_env(env, clock, WECHATPAY_API_URLS, &DEFAULT_URLS)
+    }
+
+    /// A client for this merchant.
+    pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, clock: Clock) -> Self {
+        Self { upstream, merchant, clock }
+    }
+
+    /// Prepares an order; `body` is what a [`super::PrepayRequest`] made. The same body may be sent any number of times.
+    ///
+    /// `POST /v3/pay/transactions/jsapi`; source: WeChat Pay v3, "JSAPI order".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, or gives no good answer before the deadline: then the order may have been prepared.
+    pub async fn prepay(&self, body: &str, deadline: Deadline) -> Result<PrepayId, PayError> {
+        let path = "/v3/pay/transactions/jsapi".to_owned();
+        let call = PayCall { method: Method::POST, path, query: &[], body };
+        let answer = self.call(&call, deadline, |body| {
+            let Object(Prepaid { prepay_id }) = serde_json::from_slice(body).ok()?;
+            is_visible_ascii(&prepay_id, LONGEST_PREPAY_ID).then(|| PrepayId::new(prepay_id))
+        });
+        answer.await.map(|prepay_id| PrepayId::clone(&prepay_id))
+    }
+
+    /// How an order stands.
+    ///
+    /// `GET /v3/pay/transactions/out-trade-no/{out_trade_no}`; source: WeChat Pay v3, "Query an order".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, or gives no good answer before the deadline. An answer about another order is none: what
+    /// is signed does not name the question.
+    pub async fn query(&self, number: &OutTradeNo, deadline: Deadline) -> Result<Verified<Trade>, PayError> {
+        let path = format!("/v3/pay/transactions/out-trade-no/{}", number.as_str());
+        let query = [("mchid", self.merchant.mch_id().as_str())];
+        let call = PayCall { method: Method::GET, path, query: &query, body: "" };
+        let asked = |trade: &Trade| trade.out_trade_no == number.as_str();
+        self.call(&call, deadline, |body| transaction::trade(body).filter(asked)).await
+    }
+
+    /// Sends up to three requests. One that did not come through goes to the next host as it is, at once; any other has
+    /// a stamp of its own, after a pause.
+    async fn call<T>(
+        &self,
+        call: &PayCall<'_>,
+        deadline: Deadline,
+        read: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Verified<T>, PayError> {
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline);
+        let mut stamp = Stamp::new(&self.clock);
+        let mut other_hosts = self.upstream.hosts.count() - 1;
+        for _ in 1..TRIES {
+            let err = match self.call_once(call, &stamp, deadline, &read).await {
+                Err(err) if err.is_retryable() => err,
+                outcome => return outcome,
+            };
+            if matches!(err, PayError::Transport(_)) && other_hosts > 0 && !deadline.left().is_zero() {
+                other_hosts -= 1;
+                continue;
+            }
+            if pauses.next().await.is_err() {
+                return Err(err);
+            }
+            stamp = Stamp::new(&self.clock);
+            other_hosts = self.upstream.hosts.count() - 1;
+        }
+        self.call_once(call, &stamp, deadline, &read).await
+    }
+
+    /// One request, to the preferred host.
+    async fn call_once<T>(
+        &self,
+        call: &PayCall<'_>,
+        stamp: &Stamp,
+        deadline: Deadline,
+        read: &impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Verified<T>, PayError> {
+        let host = self.upstream.hosts.preferred();
+        let request = self.request(call, host, stamp);
+        let response = self.upstream.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await;
+        let response = response.map_err(|err| {
+            if !matches!(err, HttpError::TooLong) {
+                self.upstream.hosts.pass_over(host);
+            }
+            PayError::Transport(err)
+        })?;
+        // The status comes first: only successes are signed.
+        if response.status == StatusCode::ACCEPTED {
+            return Err(PayError::Accepted);
+        }
+        if !response.status.is_success() {
+            return Err(PayError::Refused(PayRefusal::of(&response)));
+        }
+        let answer = self.merchant.keyring().verify(&response.headers, response.body, self.clock.timestamp());
+        answer.map_err(PayError::Unverified)?.read(|body| read(body)).ok_or(PayError::Unreadable)
+    }
+
+    fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Request<Bytes> {
+        let mut url = self.upstream.hosts.url(host, &call.path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
+        #[expect(clippy::expect_used, reason = "base URLs, mchids and order numbers are checked, and it is encoded")]
+        let mut request = Request::get(url.as_str()).body(Bytes::from(call.body.to_owned())).expect("the URL is good");
+        request.method_mut().clone_from(&call.method);
+        let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let authorization = authorization(&self.merchant, &call.method, path_and_query, call.body, stamp);
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, authorization);
+        headers.insert(ACCEPT, JSON);
+        if call.method == Method::POST {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
+        #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
+        let signer = HeaderValue::try_from(self.merchant.answers_signed_by()).expect("visible ASCII");
+        headers.insert("wechatpay-serial", signer);
+        request
+    }
+}

@@ -1,0 +1,147 @@
+//! Why WeChat Pay gave no good answer.
+
+use std::fmt;
+
+use lambda_http::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{NotVerified, PayCode};
+use crate::json::Object;
+use crate::net::{HttpError, HttpResponse};
+use crate::wechat::is_visible_ascii;
+
+/// Characters of a code that may be shown. The longest known one has 21.
+const LONGEST_CODE: usize = 64;
+/// Characters of a Request-ID that may be shown.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Why WeChat Pay's API gave no good answer. After all but a refusal it is open what has become of the request.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    /// Taken (202), and what comes of it is open.
+    #[error("WeChat Pay has only accepted the request")]
+    Accepted,
+    /// WeChat Pay refused. Refusals are not signed, so nothing final is to follow from a single one.
+    #[error("WeChat Pay refused: {0}")]
+    Refused(PayRefusal),
+    /// No answer.
+    #[error("no answer from WeChat Pay")]
+    Transport(#[source] HttpError),
+    /// An answer that is signed and is not what the documentation promises.
+    #[error("WeChat Pay's answer is not as documented")]
+    Unreadable,
+    /// An answer of somebody else's, or one that WeChat Pay has signed wrongly on purpose.
+    #[error("WeChat Pay's answer is not verified")]
+    Unverified(#[source] NotVerified),
+}
+
+/// WeChat Pay's "no".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayRefusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong.
+    pub code: PayCode,
+    /// How WeChat Pay writes it, if it is fit to be shown.
+    pub code_text: Option<String>,
+    /// The id under which WeChat Pay can look the call up, if it is fit to be shown.
+    pub request_id: Option<String>,
+}
+
+/// The body of a refusal. Its message is WeChat Pay's own and for nobody here.
+#[derive(Deserialize)]
+struct Body {
+    code: Option<Value>,
+}
+
+impl PayError {
+    /// Whether the same request may be sent again after a pause: its number makes that harmless.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
+            Self::Accepted | Self::Unreadable | Self::Unverified(_) => true,
+            Self::Transport(HttpError::Broken(_) | HttpError::Connect(_) | HttpError::Timeout) => true,
+            Self::Transport(HttpError::TooLong) => false,
+        }
+    }
+
+    /// WeChat Pay's refusal, if it is one.
+    pub fn refusal(&self) -> Option<&PayRefusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::Accepted | Self::Transport(_) | Self::Unreadable | Self::Unverified(_) => None,
+        }
+    }
+}
+
+impl PayRefusal {
+    /// A body that says nothing, and gateways send such, is a refusal all the same.
+    pub(super) fn of(response: &HttpResponse) -> Self {
+        // A message in another encoding does not hide the code.
+        let text = String::from_utf8_lossy(&response.body);
+        let code = serde_json::from_str::<Object<Body>>(&text).ok().and_then(|Object(body)| body.code);
+        let code = code.as_ref().and_then(Value::as_str).unwrap_or_default();
+        Self {
+            status: response.status.as_u16(),
+            code: PayCode::from(code),
+            code_text: is_plain(code).then(|| code.to_owned()),
+            request_id: request_id(&response.headers),
+        }
+    }
+}
+
+fn is_plain(code: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(plain)
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("request-id")?.to_str().ok()?;
+    is_visible_ascii(id, LONGEST_REQUEST_ID).then(|| id.to_owned())
+}
+
+impl fmt::Display for PayRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, id) = (self.code_text.as_deref(), self.request_id.as_deref());
+        write!(f, "status {}, code {}, Request-ID {}", self.status, code.unwrap_or("none"), id.unwrap_or("none"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::http::StatusCode;
+
+    use super::*;
+
+    fn refusal(status: u16, request_id: &'static str, body: &'static [u8]) -> PayRefusal {
+        let mut headers = HeaderMap::new();
+        headers.insert("request-id", request_id.parse().unwrap());
+        PayRefusal::of(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() })
+    }
+
+    #[test]
+    fn a_refusal_shows_status_code_and_request_id_and_nothing_else() {
+        let body = br#"{"code":"ORDERPAID","message":"hunter2","detail":{"value":"hunter2"}}"#;
+        let refusal = refusal(400, "08F78FA3AB-268449538", body);
+        assert_eq!(refusal.code, PayCode::OrderPaid);
+        let shown = PayError::Refused(refusal).to_string();
+        assert_eq!(shown, "WeChat Pay refused: status 400, code ORDERPAID, Request-ID 08F78FA3AB-268449538");
+    }
+
+    #[test]
+    fn a_body_that_says_nothing_is_a_refusal_for_an_unknown_reason() {
+        for body in [&b""[..], b"<html>", b"[]", b"[\"ORDERPAID\"]", b"{}", br#"{"code":1}"#, b"{\"code\":null}"] {
+            let refusal = refusal(404, "", body);
+            assert_eq!((refusal.status, refusal.code), (404, PayCode::Unknown), "{body:?}");
+            assert_eq!(refusal.to_string(), "status 404, code none, Request-ID none");
+        }
+    }
+
+    #[test]
+    fn a_code_in_another_encoding_s_company_counts_and_an_odd_one_is_not_shown() {
+        assert_eq!(refusal(403, "", b"{\"code\":\"NOAUTH\",\"message\":\"\xb2\xbb\"}").code, PayCode::NoAuth);
+        let odd = refusal(403, "a b", br#"{"code":"https://x/?secret"}"#);
+        assert_eq!(odd.to_string(), "status 403, code none, Request-ID none");
+    }
+}

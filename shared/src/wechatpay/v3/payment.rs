@@ -1,0 +1,38 @@
+//! What the mini program pays with. Source: WeChat Pay v3, "Mini program: start the payment".
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Stamp;
+use crate::wechat::AppId;
+use crate::wechatpay::{Merchant, PrepayId};
+
+/// The parameters of `wx.requestPayment`, signed. The app is signed too, though it is not among them.
+#[derive(Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payment {
+    time_stamp: String,
+    nonce_str: String,
+    package: String,
+    sign_type: &'static str,
+    pay_sign: String,
+}
+
+impl Payment {
+    /// Signs the payment of a prepared order, in the app that it was prepared for.
+    pub fn new(merchant: &Merchant, app_id: &AppId, prepay_id: &PrepayId, stamp: &Stamp) -> Self {
+        let time_stamp = stamp.timestamp.as_secs().to_string();
+        let nonce_str = stamp.nonce.clone();
+        let package = format!("prepay_id={}", prepay_id.expose());
+        let message = format!("{}\n{time_stamp}\n{nonce_str}\n{package}\n", app_id.as_str());
+        // The client's own default is MD5.
+        Self { time_stamp, nonce_str, package, sign_type: "RSA", pay_sign: merchant.sign(message.as_bytes()) }
+    }
+}
+
+impl fmt::Debug for Payment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Payment")
+    }
+}

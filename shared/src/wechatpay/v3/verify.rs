@@ -1,0 +1,116 @@
+//! How answers and notifications are verified. Source: WeChat Pay v3, "Verify a signature".
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lambda_http::http::HeaderMap;
+
+use crate::clock::Timestamp;
+use crate::wechatpay::{Keyring, Verified};
+
+const TIMESTAMP: &str = "wechatpay-timestamp";
+const NONCE: &str = "wechatpay-nonce";
+const SIGNATURE: &str = "wechatpay-signature";
+const SERIAL: &str = "wechatpay-serial";
+const SIGNATURE_TYPE: &str = "wechatpay-signature-type";
+
+/// The one kind of signature that is taken. The header that names it may be absent.
+const RSA: &str = "WECHATPAY2-SHA256-RSA2048";
+
+/// How far a timestamp may be from now, either way, in seconds.
+const WINDOW_SECS: u64 = 300;
+
+/// What the signature begins with when WeChat Pay probes whether signatures are checked.
+const PROBE: &str = "WECHATPAY/SIGNTEST/";
+
+/// Why something is not taken for WeChat Pay's. For the log only: whoever sent it learns nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// Another cipher than AES-256-GCM.
+    #[error("encrypted in a way that is not known")]
+    Algorithm,
+    /// A signed notification that is not as documented.
+    #[error("signed, but not as documented")]
+    Malformed,
+    /// A header is not there, or has another value than visible ASCII.
+    #[error("header {0} is missing")]
+    Missing(&'static str),
+    /// A signature that is wrong on purpose: WeChat Pay looks whether it is taken.
+    #[error("a probe of WeChat Pay's, with a wrong signature")]
+    Probe,
+    /// A header is there twice.
+    #[error("header {0} is repeated")]
+    Repeated(&'static str),
+    /// The signature is not that of the body.
+    #[error("the signature is wrong")]
+    Signature,
+    /// The signature is of another kind than RSA.
+    #[error("a signature of a kind that is not known")]
+    SignatureType,
+    /// The timestamp is not a number.
+    #[error("the timestamp is not a number")]
+    Timestamp,
+    /// Signed, but what is in it does not decrypt.
+    #[error("signed, but it does not decrypt")]
+    Undecryptable,
+    /// The serial is that of no key that is configured.
+    #[error("signed with a key that is not configured")]
+    UnknownKey,
+    /// The timestamp is not of now: somebody may have kept the message.
+    #[error("the timestamp is more than 300 s from now")]
+    Window,
+}
+
+impl Keyring {
+    /// Checks the signature of a body, of which not one byte may have changed on its way.
+    ///
+    /// # Errors
+    ///
+    /// If it is not one that WeChat Pay made within the last five minutes.
+    pub fn verify<B: AsRef<[u8]>>(
+        &self,
+        headers: &HeaderMap,
+        body: B,
+        now: Timestamp,
+    ) -> Result<Verified<B>, NotVerified> {
+        let timestamp = required(headers, TIMESTAMP)?;
+        let nonce = required(headers, NONCE)?;
+        let signature = required(headers, SIGNATURE)?;
+        let serial = required(headers, SERIAL)?;
+        if optional(headers, SIGNATURE_TYPE)?.is_some_and(|kind| kind != RSA) {
+            return Err(NotVerified::SignatureType);
+        }
+        let sent_at = seconds(timestamp).ok_or(NotVerified::Timestamp)?;
+        if now.secs_since(sent_at).max(sent_at.secs_since(now)) > WINDOW_SECS {
+            return Err(NotVerified::Window);
+        }
+        let key = self.find(serial).ok_or(NotVerified::UnknownKey)?;
+        let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", body.as_ref(), b"\n"].concat();
+        let verified = STANDARD.decode(signature).is_ok_and(|signature| key.verifies(&message, &signature));
+        match verified {
+            true => Ok(Verified::new(body)),
+            // Looked at last, so that nothing depends on it but the reason.
+            false if signature.starts_with(PROBE) => Err(NotVerified::Probe),
+            false => Err(NotVerified::Signature),
+        }
+    }
+}
+
+fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, NotVerified> {
+    optional(headers, name)?.ok_or(NotVerified::Missing(name))
+}
+
+/// The one value of a header. What a proxy has joined from two by a comma is no good value of any of these headers.
+fn optional<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, NotVerified> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(NotVerified::Repeated(name));
+    }
+    value.to_str().map(Some).map_err(|_| NotVerified::Missing(name))
+}
+
+/// Decimal digits and nothing else: `parse` alone takes a sign as well.
+fn seconds(text: &str) -> Option<Timestamp> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().map(Timestamp::from_secs)
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use lambda_http::LambdaEvent;
+use lambda_http::http::StatusCode;
 use lambda_http::lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,7 +102,9 @@ impl<F: DirectFunction> App<F> {
         let deadline = Deadline::of_invocation(context.deadline(), self.clock.now(), F::WITHIN);
         let invocation = Invocation { function: F::NAME, request_id: context.request_id.clone(), deadline };
         let outcome = self.answer(&payload, &invocation).await;
-        log::request(F::NAME, invocation.request_id(), outcome.as_ref().err(), started);
+        let err = outcome.as_ref().err();
+        let status = err.map_or(StatusCode::OK, |err| err.code.status());
+        log::request(F::NAME, invocation.request_id(), status, err, started);
         outcome.map_err(|err| Diagnostic {
             error_type: err.code.as_str().to_owned(),
             error_message: err.message.into_owned(),

@@ -29,6 +29,7 @@ pub enum ErrorCode {
     MethodNotAllowed,
     Misconfigured,
     NotFound,
+    NotVerified,
     OpenidUnknown,
     OrderClosed,
     OrderPaid,
@@ -66,6 +67,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "use POST"),
             Self::Misconfigured => ("misconfigured", S::INTERNAL_SERVER_ERROR, "this backend is not set up correctly"),
             Self::NotFound => ("not_found", S::NOT_FOUND, "there is no such thing"),
+            Self::NotVerified => ("not_verified", S::UNAUTHORIZED, "not verified"),
             Self::OpenidUnknown => {
                 ("openid_unknown", S::CONFLICT, "the user has not signed in at the official account yet")
             }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lambda_http::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -36,11 +36,24 @@ pub trait HttpFunction: Sized + Send + Sync + 'static {
     /// What it answers, as a JSON object.
     type Reply: Serialize + Send;
 
+    /// The longest time to its answer.
+    const WITHIN: Duration = Deadline::REPLY_WITHIN;
+
     /// Reads the configuration and makes the clients, once per instance.
     fn start(setup: &Setup) -> impl Future<Output = Result<Self, ConfigError>> + Send;
 
     /// Answers one call.
     fn call(&self, call: &Call) -> impl Future<Output = Result<Self::Reply, ApiError>> + Send;
+
+    /// The response to a call: for every caller but those who have a protocol of their own.
+    fn response(outcome: Result<Self::Reply, &ApiError>, request_id: &str) -> Response<Body> {
+        match outcome.map(|reply| serde_json::to_vec(&reply)) {
+            Ok(Ok(json)) => response(StatusCode::OK, json),
+            // A reply is a struct of texts and numbers, which always becomes JSON.
+            Ok(Err(_)) => refusal(&ApiError::new(ErrorCode::Internal), request_id),
+            Err(err) => refusal(err, request_id),
+        }
+    }
 }
 
 /// One request to a function. Headers and body hold secrets, so they cannot be printed.
@@ -66,6 +79,11 @@ impl Call {
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// When the answer has to be ready.
@@ -121,19 +139,22 @@ impl<F: HttpFunction> App<F> {
         let context = request.lambda_context_ref();
         let request_id = context.map(|context| context.request_id.clone()).unwrap_or_default();
         let deadline = match context {
-            Some(context) => Deadline::of_invocation(context.deadline(), self.clock.now(), Deadline::REPLY_WITHIN),
-            None => Deadline::after(Deadline::REPLY_WITHIN),
+            Some(context) => Deadline::of_invocation(context.deadline(), self.clock.now(), F::WITHIN),
+            None => Deadline::after(F::WITHIN),
         };
 
         let outcome = self.answer(request, &request_id, deadline).await;
-        log::request(F::NAME, &request_id, outcome.as_ref().err(), started);
-        Ok(match outcome {
-            Ok(reply) => response(StatusCode::OK, reply),
-            Err(err) => refusal(&err, &request_id),
-        })
+        let (reply, err) = match outcome {
+            Ok(reply) => (Some(reply), None),
+            Err(err) => (None, Some(err)),
+        };
+        let internal = ApiError::new(ErrorCode::Internal);
+        let response = F::response(reply.ok_or(err.as_ref().unwrap_or(&internal)), &request_id);
+        log::request(F::NAME, &request_id, response.status(), err.as_ref(), started);
+        Ok(response)
     }
 
-    async fn answer(&self, request: Request, request_id: &str, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+    async fn answer(&self, request: Request, request_id: &str, deadline: Deadline) -> Result<F::Reply, ApiError> {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             return Err(ApiError::new(ErrorCode::MethodNotAllowed));
@@ -144,8 +165,7 @@ impl<F: HttpFunction> App<F> {
         let (function, request_id) = (F::NAME, request_id.to_owned());
         let call = Call { function, request_id, headers: parts.headers, body: body.to_vec(), deadline };
         let reply = deadline.bound(self.function.call(&call)).await;
-        let reply = reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))?;
-        serde_json::to_vec(&reply).map_err(|err| ApiError::new(ErrorCode::Internal).with_source(err))
+        reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))
     }
 }
 

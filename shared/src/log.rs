@@ -38,6 +38,12 @@ pub enum Metric {
     IdentityConflict,
     /// WeChat refused the caller's address (40164).
     IpNotInWhitelist,
+    /// A notification that WeChat Pay has not signed, or not now. It sends such ones itself now and then, as a probe.
+    NotificationRefused,
+    /// An order was paid after it had been closed: somebody has to refund it.
+    PaidAfterClosed,
+    /// WeChat Pay has signed something that belongs to none of our orders, or does not match the one it names.
+    PaymentQuarantined,
     /// A token or ticket that was due could not be refreshed.
     RefreshFailed,
 }
@@ -48,6 +54,9 @@ impl Metric {
             Self::Fault => "Fault",
             Self::IdentityConflict => "IdentityConflict",
             Self::IpNotInWhitelist => "IpNotInWhitelist",
+            Self::NotificationRefused => "NotificationRefused",
+            Self::PaidAfterClosed => "PaidAfterClosed",
+            Self::PaymentQuarantined => "PaymentQuarantined",
             Self::RefreshFailed => "RefreshFailed",
         }
     }
@@ -113,9 +122,14 @@ pub fn is_metric(metadata: &Metadata<'_>) -> bool {
 }
 
 /// The one line of a request that ended now, with that error or none.
-pub(crate) fn request(function: &'static str, request_id: &str, err: Option<&ApiError>, started: Instant) {
+pub(crate) fn request(
+    function: &'static str,
+    request_id: &str,
+    status: StatusCode,
+    err: Option<&ApiError>,
+    started: Instant,
+) {
     let duration = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let status = err.map_or(StatusCode::OK, |err| err.code.status());
     let refusal = err.and_then(|err| err.refusal.as_ref());
     macro_rules! line {
         ($level:ident) => {

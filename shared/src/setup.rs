@@ -40,7 +40,7 @@ const ORDER_TTL_RANGE_SECS: std::ops::RangeInclusive<u64> = 60..=7000;
 
 const DEFAULT_MAX_OPEN_ORDERS: u32 = 5;
 /// A user has no use for more, and each of them keeps something of the stock.
-const MOST_OPEN_ORDERS: u32 = 50;
+const MOST_OPEN_ORDERS: u32 = 1_000_000;
 
 /// The environment of a function, and what is made from it.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Setup {
     /// If it is malformed.
     pub fn max_open_orders(&self) -> Result<u32, ConfigError> {
         let valid = |count: &u32| (1..=MOST_OPEN_ORDERS).contains(count);
-        let expected = "expected a whole number from 1 to 50";
+        let expected = "expected a whole number from 1 to 1000000";
         self.env.parsed(MAX_OPEN_ORDERS, DEFAULT_MAX_OPEN_ORDERS, valid, expected)
     }
 

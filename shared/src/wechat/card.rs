@@ -4,7 +4,8 @@
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
-use super::{TokenValue, hex};
+use super::TokenValue;
+use crate::hex::hex;
 
 /// Signs `values` with the api_ticket: SHA-1 of all of them, sorted as bytes and put together, as hexadecimal digits in
 /// lower case. Empty ones take no part. Which ones there are is up to the kind of card: `timestamp` and `card_id`

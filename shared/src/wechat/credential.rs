@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::client::{ApiCall, WechatClient};
-use super::{App, AppKind, Unusable, WechatError, hex};
+use super::{App, AppKind, Unusable, WechatError};
 use crate::deadline::Deadline;
+use crate::hex::sha256_hex;
 use crate::secret::Secret;
 
 /// What WeChat calls a credential's life at its longest, in seconds: 7200 for tokens and tickets alike.
@@ -69,7 +69,7 @@ impl TokenValue {
 
     /// What names the value where it may not be shown.
     pub fn hash(&self) -> TokenHash {
-        TokenHash(hex(digest(&SHA256, self.expose().as_bytes()).as_ref()))
+        TokenHash(sha256_hex(self.expose().as_bytes()))
     }
 }
 

@@ -56,11 +56,6 @@ fn visible_ascii(text: String, longest: usize) -> Option<Secret> {
     is_visible_ascii(&text, longest).then(|| Secret::new(text))
 }
 
-/// Bytes as hexadecimal digits in lower case.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A user within one app. Personal data: it cannot be printed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

@@ -19,6 +19,7 @@ use super::users::UserId;
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::fen::Fen;
+use crate::secret::Secret;
 use crate::wechat::AppId;
 use crate::wechatpay::{MchId, OutTradeNo, PrepayId};
 
@@ -49,7 +50,7 @@ pub struct Order {
     /// Until when it can be paid.
     pub time_expire: Timestamp,
     /// What WeChat Pay is told of it: always the same bytes. Holds the payer's openid.
-    pub(crate) prepay_body: String,
+    pub prepay_body: Secret,
     /// When somebody last set out to ask for a prepay_id.
     pub prepay_asked_at: Moment,
     /// What the payment begins with, once WeChat Pay has given it.
@@ -91,7 +92,7 @@ pub struct NewOrder {
     pub lines: Vec<Line>,
     pub created_at: Timestamp,
     pub time_expire: Timestamp,
-    pub prepay_body: String,
+    pub prepay_body: Secret,
 }
 
 /// How an attempt to make an order ended.
@@ -132,13 +133,6 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Orders {
     table: Table,
-}
-
-impl Order {
-    /// What WeChat Pay is told of the order. Holds the payer's openid.
-    pub fn prepay_body(&self) -> &str {
-        &self.prepay_body
-    }
 }
 
 impl Orders {

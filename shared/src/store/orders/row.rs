@@ -4,6 +4,7 @@ use super::state::OrderState;
 use super::{Line, NewOrder, Order, Payment, Source};
 use crate::clock::Moment;
 use crate::fen::Fen;
+use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::item::{Item, Key, attr};
 use crate::store::products::{SKU, read_sku};
@@ -53,7 +54,7 @@ pub(super) fn write(new: &NewOrder, now: Moment) -> Item {
         .with_str(TRADE_STATE, OrderState::NotPay.as_str())
         .with_time(attr::CREATED_AT, new.created_at)
         .with_time(TIME_EXPIRE, new.time_expire)
-        .with_str(PREPAY_BODY, &new.prepay_body)
+        .with_str(PREPAY_BODY, new.prepay_body.expose())
         .with_number(PREPAY_ASKED_AT_MS, now.as_millis())
         .with_list(HISTORY, [history(OrderState::NotPay, Source::Create, "order", now)])
 }
@@ -88,7 +89,7 @@ pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
         lines: row.list(LINES, read_line)?,
         state: OrderState::parse(row.str(TRADE_STATE)?).ok_or(StoreError::Corrupt(TRADE_STATE))?,
         time_expire: row.time(TIME_EXPIRE)?,
-        prepay_body: row.str(PREPAY_BODY)?.to_owned(),
+        prepay_body: Secret::new(row.str(PREPAY_BODY)?),
         prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or(StoreError::Corrupt(PREPAY_ASKED_AT_MS))?,
         prepay_id: row.optional_str(PREPAY_ID)?.map(PrepayId::new),
         queried_at: moment(QUERIED_AT_MS)?,

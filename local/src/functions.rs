@@ -28,9 +28,12 @@ type Start = fn(Env, Clock) -> BoxFuture<Result<Instance, ConfigError>>;
 /// The functions of this project that run locally.
 const FUNCTIONS: &[(&str, Trigger, Start)] = &[
     http::<card_ext::CardExt>(),
+    http::<create_order::CreateOrder>(),
     http::<login::Login>(),
     http::<logout::Logout>(),
+    http::<pay_notify::PayNotify>(),
     http::<phone_decrypt::PhoneDecrypt>(),
+    http::<query_order::QueryOrder>(),
     http::<user_info::UserInfo>(),
     direct::<token_refresher::TokenRefresher>(),
 ];

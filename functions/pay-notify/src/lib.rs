@@ -1,0 +1,118 @@
+#![doc = include_str!("../README.md")]
+
+use std::time::Duration;
+
+use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::{HeaderValue, StatusCode};
+use lambda_http::{Body, Response};
+use serde_json::json;
+use shared::env::ConfigError;
+use shared::error::{ApiError, ErrorCode};
+use shared::hex::sha256_hex;
+use shared::http::{Call, HttpFunction};
+use shared::log::Metric;
+use shared::settlement::{Settlement, Told, Work};
+use shared::setup::Setup;
+use shared::store::Orders;
+use shared::store::orders::Source;
+use shared::wechat::is_visible_ascii;
+use shared::wechatpay::v3::{Notification, Notifications};
+use shared::wechatpay::{OutTradeNo, Trade, TradeState, Verified};
+
+/// The one event that is about a payment.
+/// Source: WeChat Pay v3, "Payment notification".
+const PAID: &str = "TRANSACTION.SUCCESS";
+
+/// The longest id of an event that names it in the table. WeChat Pay's have 36.
+const LONGEST_ID: usize = 64;
+
+/// The function `pay-notify`.
+#[derive(Debug)]
+pub struct PayNotify {
+    notifications: Notifications,
+    orders: Orders,
+    settlement: Settlement,
+}
+
+impl HttpFunction for PayNotify {
+    const NAME: &'static str = "pay-notify";
+    type Reply = ();
+
+    /// WeChat Pay waits 5 s; the contract says 4.
+    const WITHIN: Duration = Duration::from_millis(3500);
+
+    async fn start(setup: &Setup) -> Result<Self, ConfigError> {
+        let (table, clock) = (setup.table()?, setup.clock().clone());
+        let notifications = Notifications::to(&setup.merchant().await?, &clock);
+        Ok(Self { notifications, orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock) })
+    }
+
+    async fn call(&self, call: &Call) -> Result<(), ApiError> {
+        match self.notifications.open(call.headers(), call.body()) {
+            Ok(notification) => self.take(&notification, call).await,
+            Err(reason) => {
+                Metric::NotificationRefused.count(Self::NAME, call.request_id());
+                Err(ApiError::new(ErrorCode::NotVerified).with_source(reason))
+            }
+        }
+    }
+
+    /// WeChat Pay's protocol: 204, or a reason to send it again. A stranger learns nothing from it.
+    fn response(outcome: Result<(), &ApiError>, _: &str) -> Response<Body> {
+        let Err(err) = outcome else {
+            let mut response = Response::new(Body::Empty);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        };
+        let status = match err.code.status() {
+            status if status.is_client_error() => status,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let body = json!({ "code": "FAIL", "message": err.message });
+        let mut response = Response::new(Body::Text(body.to_string()));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+impl PayNotify {
+    /// Works on what WeChat Pay has signed. What is of no order of ours is kept for a person.
+    async fn take(&self, notification: &Notification, call: &Call) -> Result<(), ApiError> {
+        let (deadline, work) = (call.deadline(), Work { function: Self::NAME, request_id: call.request_id() });
+        let id = id(notification, call.body());
+        let (event_type, body) = (notification.event_type(), Some(call.body()));
+        let told = Told { source: Source::Notify, id: &id, event_type, body };
+        let trade = match payment(notification) {
+            Ok(trade) => trade,
+            Err(reason) => return Ok(self.settlement.quarantine(reason, None, &told, work, deadline).await?),
+        };
+        let order = match OutTradeNo::try_from(trade.out_trade_no.clone()) {
+            Ok(number) => self.orders.find(&number, deadline).await?,
+            Err(_) => None,
+        };
+        match order {
+            Some(mut order) => self.settlement.settle(&mut order, &trade, &told, work, deadline).await?,
+            None => self.settlement.quarantine("no such order", Some(&trade), &told, work, deadline).await?,
+        }
+        Ok(())
+    }
+}
+
+/// The payment that a notification is about, or why it is about none.
+fn payment(notification: &Notification) -> Result<Verified<Trade>, &'static str> {
+    if notification.event_type() != PAID {
+        return Err("not a payment");
+    }
+    let trade = notification.trade().ok_or("unreadable")?;
+    let is_paid = matches!(trade.state, TradeState::Success | TradeState::Refund);
+    if is_paid { Ok(trade) } else { Err("not paid") }
+}
+
+/// The event's id, or what stands for one that cannot name anything.
+fn id(notification: &Notification, body: &[u8]) -> String {
+    if is_visible_ascii(notification.id(), LONGEST_ID) {
+        return notification.id().to_owned();
+    }
+    sha256_hex(body)
+}

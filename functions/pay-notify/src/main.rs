@@ -1,0 +1,13 @@
+//! The function on Lambda.
+
+use lambda_http::{Error, run, service_fn};
+use pay_notify::PayNotify;
+use shared::http::{App, HttpFunction as _};
+use shared::setup::Setup;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let setup = Setup::from_process(PayNotify::NAME)?;
+    let app = App::<PayNotify>::start(&setup).await?;
+    run(service_fn(|request| app.respond(request))).await
+}

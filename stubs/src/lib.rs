@@ -6,3 +6,4 @@ pub mod file;
 pub mod runtime_api;
 pub mod tls;
 pub mod upstreams;
+pub mod wechatpay;

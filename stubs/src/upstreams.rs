@@ -8,21 +8,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use shared::clock::Clock;
 use shared::seal::Sealer;
 use shared::secret::Secret;
 
 use crate::file::TemporaryFile;
 use crate::tls::{Authority, TlsServer};
+use crate::wechatpay;
 
 const WECHAT: &str = "wechat";
 const DYNAMODB: &str = "dynamodb";
 const SECRETS_MANAGER: &str = "secretsmanager";
+const WECHATPAY: &str = "wechatpay";
 
 const TABLE: &str = "wechat-functions";
 const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"},{"appId":"wx1123456789abcdef","appSecret":"1123456789abcdef","kind":"official-account"}]"#;
@@ -39,6 +42,7 @@ pub struct Upstreams {
     wechat: TlsServer,
     dynamodb: TlsServer,
     secrets_manager: TlsServer,
+    wechatpay: TlsServer,
     calls: Arc<Mutex<BTreeMap<String, Calls>>>,
     certificate: TemporaryFile,
 }
@@ -74,6 +78,7 @@ impl Upstreams {
             wechat: server(WECHAT).await,
             dynamodb: server(DYNAMODB).await,
             secrets_manager: server(SECRETS_MANAGER).await,
+            wechatpay: server(WECHATPAY).await,
             calls,
             certificate,
         }
@@ -84,6 +89,8 @@ impl Upstreams {
         let common = [
             ("TABLE_NAME", TABLE.to_owned()),
             ("WECHAT_API_URLS", self.wechat.url()),
+            ("WECHATPAY_API_URLS", self.wechatpay.url()),
+            ("PAY_NOTIFY_URL", "https://shop.example/pay-notify".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets_manager.url()),
             ("TOKEN_REFRESHER", "token-refresher".to_owned()), // Nobody invokes it: there is a token.
@@ -95,14 +102,24 @@ impl Upstreams {
         ];
         let arn = |name: &str| format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}");
         let secrets = match secrets {
-            Secrets::Variables => [("WECHAT_APPS", APPS.to_owned()), ("SEAL_KEY", SEAL_KEY.to_owned())],
-            Secrets::SecretsManager => [("WECHAT_APPS_SECRET_ARN", arn("apps")), ("SEAL_KEY_SECRET_ARN", arn("seal"))],
+            Secrets::Variables => [
+                ("WECHAT_APPS", APPS.to_owned()),
+                ("SEAL_KEY", SEAL_KEY.to_owned()),
+                ("WECHATPAY", wechatpay::merchant()),
+            ],
+            Secrets::SecretsManager => [
+                ("WECHAT_APPS_SECRET_ARN", arn("apps")),
+                ("SEAL_KEY_SECRET_ARN", arn("seal")),
+                ("WECHATPAY_SECRET_ARN", arn("pay")),
+            ],
         };
         common.into_iter().chain(secrets).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    fn servers(&self) -> [(&'static str, &TlsServer); 3] {
-        [(WECHAT, &self.wechat), (DYNAMODB, &self.dynamodb), (SECRETS_MANAGER, &self.secrets_manager)]
+    fn servers(&self) -> [(&'static str, &TlsServer); 4] {
+        let ours = [(WECHAT, &self.wechat), (WECHATPAY, &self.wechatpay)];
+        let aws = [(DYNAMODB, &self.dynamodb), (SECRETS_MANAGER, &self.secrets_manager)];
+        [ours[0], ours[1], aws[0], aws[1]]
     }
 
     /// What has come in since the last time this was asked.
@@ -150,13 +167,16 @@ async fn answer(State(log): State<Log>, parts: Parts, body: Bytes) -> impl IntoR
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (content_type, answer) = match log.name {
         WECHAT => ("text/plain", wechat(&call)),
+        WECHATPAY => ("application/json", wechatpay::answer()),
         DYNAMODB => ("application/x-amz-json-1.0", dynamodb(&call, &json)),
         _ => ("application/x-amz-json-1.1", json!({ "SecretString": secret(&json) })),
     };
+    let answer = answer.to_string();
+    let signature = if log.name == WECHATPAY { wechatpay::signed(&answer) } else { HeaderMap::new() };
     let mut calls = log.calls.lock().unwrap();
     let count = calls.get(&call).map_or(0, |calls| calls.count) + 1;
     calls.insert(call, Calls { count, last: (log.name, parts, body) });
-    ([(header::CONTENT_TYPE, content_type)], answer.to_string())
+    (signature, [(header::CONTENT_TYPE, content_type)], answer)
 }
 
 fn wechat(call: &str) -> Value {
@@ -168,18 +188,33 @@ fn wechat(call: &str) -> Value {
     }
 }
 
-fn secret(body: &Value) -> &'static str {
-    if body["SecretId"].as_str().unwrap().ends_with(":apps") { APPS } else { SEAL_KEY }
+fn secret(body: &Value) -> String {
+    match body["SecretId"].as_str().unwrap().rsplit(':').next().unwrap() {
+        "apps" => APPS.to_owned(),
+        "pay" => wechatpay::merchant(),
+        _ => SEAL_KEY.to_owned(),
+    }
 }
 
 fn dynamodb(call: &str, body: &Value) -> Value {
     match call {
         "BatchGetItem" => {
-            let mut identity = body["RequestItems"][TABLE]["Keys"][0].clone();
-            identity["userId"] = json!({ "S": USER_ID });
-            json!({ "Responses": { TABLE: [identity] }, "UnprocessedKeys": {} })
+            let key = &body["RequestItems"][TABLE]["Keys"][0];
+            let mut row = item(key["pk"]["S"].as_str().unwrap());
+            row["pk"] = key["pk"].clone();
+            row["sk"] = key["sk"].clone();
+            json!({ "Responses": { TABLE: [row] }, "UnprocessedKeys": {} })
         }
         "GetItem" => json!({ "Item": item(body["Key"]["pk"]["S"].as_str().unwrap()) }),
+        // Who claims a key reads what was written.
+        "UpdateItem" if body["Key"]["sk"]["S"].as_str().unwrap().starts_with("IDEMPOTENCY#") => {
+            let values = &body["ExpressionAttributeValues"];
+            json!({ "Attributes": {
+                "outTradeNo": values[":outTradeNo"],
+                "requestDigest": values[":digest"],
+                "claimedAtMs": values[":nowMs"],
+            } })
+        }
         _ => json!({}),
     }
 }
@@ -187,6 +222,24 @@ fn dynamodb(call: &str, body: &Value) -> Value {
 /// A row as the functions write them.
 fn item(pk: &str) -> Value {
     match pk.split('#').next().unwrap() {
+        "ORDER" => json!({
+            "outTradeNo": { "S": wechatpay::OUT_TRADE_NO },
+            "userId": { "S": USER_ID },
+            "appId": { "S": "wx0123456789abcdef" },
+            "mchId": { "S": wechatpay::MCH_ID },
+            "totalFen": { "N": wechatpay::TOTAL_FEN.to_string() },
+            "lines": { "L": [] },
+            "tradeState": { "S": "NOTPAY" },
+            "timeExpire": { "N": FAR_FUTURE },
+            "prepayBody": { "S": "{}" },
+            "prepayAskedAtMs": { "N": "1" },
+            "queriedAtMs": { "N": now_ms() },
+        }),
+        "PRODUCT" => json!({
+            "sku": { "S": pk.split_once('#').unwrap().1 },
+            "name": { "S": "贴纸" },
+            "priceFen": { "N": "100" },
+        }),
         "CARD" => json!({ "codes": { "S": "wechat" } }),
         "TOKEN" => {
             let sealer = Sealer::parse(&Secret::new(SEAL_KEY)).expect("the key is long enough");
@@ -207,4 +260,9 @@ fn item(pk: &str) -> Value {
             "expiresAt": { "N": FAR_FUTURE },
         }),
     }
+}
+
+/// WeChat Pay was asked a moment ago, so it is not asked now.
+fn now_ms() -> String {
+    Clock::system().moment().as_millis().to_string()
 }

@@ -1,0 +1,129 @@
+//! WeChat Pay with one answer to each call, and the notification of one payment. The keys are in `keys/`, and nobody else's.
+
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+use shared::clock::Clock;
+
+/// The order of the sample events.
+pub(crate) const OUT_TRADE_NO: &str = "demoOrder00000000000000000000001";
+pub(crate) const MCH_ID: &str = "1900000001";
+pub(crate) const TOTAL_FEN: u64 = 100;
+
+const API_V3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
+const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0119000000012026112100000000001";
+
+/// The value of `WECHATPAY`.
+pub(crate) fn merchant() -> String {
+    json!({
+        "mchId": MCH_ID,
+        "serialNo": "0123456789ABCDEF0123456789ABCDEF01234567",
+        "privateKey": include_str!("../keys/merchant.pem"),
+        "apiV3Key": API_V3_KEY,
+        "publicKeyId": PUBLIC_KEY_ID,
+        "publicKey": include_str!("../keys/wechatpay_public.pem"),
+    })
+    .to_string()
+}
+
+/// The answer to any call: an order waits to be paid.
+pub(crate) fn answer() -> Value {
+    json!({ "prepay_id": "wx201410272009395522657a690389285100" })
+}
+
+/// The headers of something that WeChat Pay sends now.
+pub(crate) fn signed(body: &str) -> HeaderMap {
+    let timestamp = Clock::system().timestamp().as_secs().to_string();
+    let nonce = "d824f2e086d3c1df967785d13fcd22ef";
+    let signature = sign(&format!("{timestamp}\n{nonce}\n{body}\n"));
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("wechatpay-timestamp", timestamp.as_str()),
+        ("wechatpay-nonce", nonce),
+        ("wechatpay-serial", PUBLIC_KEY_ID),
+        ("wechatpay-signature", &signature),
+        ("wechatpay-signature-type", "WECHATPAY2-SHA256-RSA2048"),
+    ] {
+        headers.insert(name, value.parse().unwrap());
+    }
+    headers
+}
+
+fn sign(message: &str) -> String {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(include_bytes!("../keys/wechatpay.pem")).unwrap();
+    let key = KeyPair::from_pkcs8(der.secret_pkcs8_der()).unwrap();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+    STANDARD.encode(signature)
+}
+
+/// The event of a notification that comes now: the order of the sample events was paid.
+pub fn notification() -> Value {
+    let nonce = b"EcZ9Cmy4Xyx1";
+    let mut resource = json!({
+        "mchid": MCH_ID,
+        "appid": "wx0123456789abcdef",
+        "out_trade_no": OUT_TRADE_NO,
+        "transaction_id": "1217752501201407033233368018",
+        "trade_type": "JSAPI",
+        "trade_state": "SUCCESS",
+        "success_time": "2026-11-21T10:34:56+08:00",
+        "payer": { "openid": "oBench" },
+        "amount": { "total": TOTAL_FEN, "payer_total": TOTAL_FEN, "currency": "CNY", "payer_currency": "CNY" },
+    })
+    .to_string()
+    .into_bytes();
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, API_V3_KEY.as_bytes()).unwrap());
+    let nonce_bytes = Nonce::assume_unique_for_key(*nonce);
+    key.seal_in_place_append_tag(nonce_bytes, Aad::from(b"transaction"), &mut resource).unwrap();
+    let body = json!({
+        "id": "EV-2018022511223320873",
+        "create_time": "2026-11-21T10:34:56+08:00",
+        "resource_type": "encrypt-resource",
+        "event_type": "TRANSACTION.SUCCESS",
+        "resource": {
+            "original_type": "transaction",
+            "algorithm": "AEAD_AES_256_GCM",
+            "ciphertext": STANDARD.encode(resource),
+            "associated_data": "transaction",
+            "nonce": std::str::from_utf8(nonce).unwrap(),
+        },
+    })
+    .to_string();
+    let headers = signed(&body);
+    let headers = headers.iter().map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())));
+    json!({
+        "version": "2.0",
+        "routeKey": "POST /pay-notify",
+        "rawPath": "/pay-notify",
+        "rawQueryString": "",
+        "headers": headers.collect::<serde_json::Map<_, _>>(),
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": "local.execute-api.localhost",
+            "domainPrefix": "local",
+            "http": {
+                "method": "POST",
+                "path": "/pay-notify",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": "Mozilla/4.0",
+            },
+            "requestId": "11111111-2222-4333-8444-555555555555",
+            "routeKey": "POST /pay-notify",
+            "stage": "$default",
+            "time": "21/Nov/2026:02:34:56 +0000",
+            "timeEpoch": 1_795_228_496_000_u64,
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}

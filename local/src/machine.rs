@@ -144,7 +144,7 @@ impl Machine {
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
             let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, knows_people);
             if let (Some(_), true, Some(user)) = (&dynamodb, knows_people, sandbox.demo_user()) {
-                demo_user::seed(&setup, &user).await?;
+                demo_user::seed(&setup, &table, &user).await?;
             }
             servers.push(Server::start(listener, sandbox.router()));
         }

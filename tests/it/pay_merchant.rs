@@ -1,7 +1,10 @@
-//! What the value of `WECHATPAY` may be.
+//! What the value of `WECHATPAY` may be, and the other variables of payments.
 
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::env::Env;
 use shared::secret::Secret;
+use shared::setup::Setup;
 use shared::wechatpay::{InvalidMerchant, Merchant};
 use tests::pay_vectors::PayVectors;
 
@@ -101,4 +104,37 @@ fn pkcs1(vectors: &PayVectors) -> String {
     let der = STANDARD.decode(base64).unwrap();
     let (begin, end) = ("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----");
     format!("{begin}\n{}\n{end}\n", STANDARD.encode(&der[26..]))
+}
+
+#[tokio::test]
+async fn the_configuration_of_payments_is_checked_and_named() {
+    let setup = |variable: &str, value: &str| Setup::new(Env::from_iter([(variable, value)]), Clock::system()).unwrap();
+    for (variable, values) in [
+        ("ORDER_TTL_SECS", &["hunter2", "59", "7001", "-60", "60.5"][..]),
+        ("MAX_OPEN_ORDERS", &["hunter2", "0", "51", "-1"]),
+        ("PAY_NOTIFY_URL", &["hunter2", "http://hunter2.example/", "https://x/?hunter2"]),
+        ("WECHATPAY", &["hunter2"]),
+        ("WECHATPAY_API_URLS", &["hunter2", "https://x/?hunter2"]),
+    ] {
+        for value in values {
+            let setup = setup(variable, value);
+            let err = match variable {
+                "ORDER_TTL_SECS" => setup.order_ttl().unwrap_err(),
+                "MAX_OPEN_ORDERS" => setup.max_open_orders().unwrap_err(),
+                "PAY_NOTIFY_URL" => setup.notify_url().unwrap_err(),
+                "WECHATPAY" => setup.merchant().await.unwrap_err(),
+                _ => setup.wechatpay().unwrap_err(),
+            };
+            assert!(err.to_string().starts_with(&format!("{variable} is malformed: ")), "{err}");
+            assert!(!format!("{err:?}").contains("hunter2"), "{err}");
+        }
+    }
+    let unset = setup("WECHATPAY", "");
+    assert_eq!((unset.order_ttl().unwrap().as_secs(), unset.max_open_orders().unwrap()), (1800, 5));
+    assert_eq!(unset.notify_url().unwrap_err().to_string(), "PAY_NOTIFY_URL is not set");
+    let err = unset.merchant().await.unwrap_err();
+    assert_eq!(err.to_string(), "WECHATPAY is not set, and neither is WECHATPAY_SECRET_ARN");
+    for (secs, expected) in [("60", 60), ("7000", 7000)] {
+        assert_eq!(setup("ORDER_TTL_SECS", secs).order_ttl().unwrap().as_secs(), expected);
+    }
 }

@@ -1,6 +1,10 @@
 //! WeChat Pay's own examples of signatures and of encrypted data, and such as were made after them.
 
 use axum::http::{HeaderMap, HeaderName, Method};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use shared::wechat::AppId;
@@ -159,5 +163,38 @@ fn a_probe_and_a_changed_body_are_refused() {
         ("negative_pay_v3_tampered_body", NotVerified::Signature),
     ] {
         assert_eq!(open(&vectors, vectors.vector(name).0).unwrap_err(), reason, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn whatever_is_signed_opens_only_if_it_is_a_notification(
+        body in vec(any::<u8>(), 0..200),
+        nonce in vec(any::<char>(), 0..14),
+        associated_data in vec(any::<char>(), 0..20),
+        ciphertext in vec(any::<u8>(), 0..40),
+    ) {
+        let vectors = PayVectors::default();
+        let platform = vectors.platform();
+        let notifications = Notifications::to(&platform, &clock_at(0));
+        let resource = json!({
+            "algorithm": "AEAD_AES_256_GCM",
+            "ciphertext": STANDARD.encode(ciphertext),
+            "nonce": String::from_iter(nonce),
+            "associated_data": String::from_iter(associated_data),
+        });
+        let envelope = json!({ "id": "1", "event_type": "X", "resource": resource }).to_string().into_bytes();
+        for (body, expected) in [(body, NotVerified::Malformed), (envelope, NotVerified::Undecryptable)] {
+            let mut headers = HeaderMap::new();
+            let signature = platform.sign(&[b"0\nn\n", body.as_slice(), b"\n"].concat());
+            headers.insert("wechatpay-timestamp", 0.into());
+            headers.insert("wechatpay-nonce", "n".parse().unwrap());
+            headers.insert("wechatpay-serial", PUBLIC_KEY_ID.parse().unwrap());
+            headers.insert("wechatpay-signature", signature.parse().unwrap());
+            prop_assert!(vectors.merchant().keyring().verify(&headers, &body, clock_at(0).timestamp()).is_ok());
+            prop_assert_eq!(notifications.open(&headers, &body).unwrap_err(), expected);
+        }
     }
 }

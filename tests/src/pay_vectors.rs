@@ -38,7 +38,7 @@ impl PayVectors {
         (&vector["inputs"], &vector["expected"])
     }
 
-    /// A key of the file, in PEM. Private keys are written there as `TESTING KEY`, so that nobody takes them for secrets.
+    /// A key of the file, in PEM. Private ones are written there as `TESTING KEY`, so that nobody takes them for secrets.
     pub fn key(&self, name: &str) -> String {
         self.0["keys"][name].as_str().unwrap().replace("TESTING KEY", "PRIVATE KEY")
     }

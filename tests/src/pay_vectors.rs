@@ -38,12 +38,12 @@ impl PayVectors {
         (&vector["inputs"], &vector["expected"])
     }
 
-    /// A key of the file, in PEM. Private ones are written there as `TESTING KEY`, so that nobody takes them for secrets.
+    /// A key of the file, in PEM. Private ones are `TESTING KEY` there, so that nobody takes them for secrets.
     pub fn key(&self, name: &str) -> String {
         self.0["keys"][name].as_str().unwrap().replace("TESTING KEY", "PRIVATE KEY")
     }
 
-    /// The value of `WECHATPAY` for the merchant of the examples, to whom WeChat Pay signs with the key of the examples.
+    /// The value of `WECHATPAY` for the merchant of the examples, to whom WeChat Pay signs with the key there.
     pub fn wechatpay(&self) -> Value {
         json!({
             "mchId": MCH_ID,

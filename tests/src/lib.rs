@@ -10,6 +10,7 @@ pub mod http;
 pub mod lambda_proxy;
 pub mod logs;
 pub mod open_data;
+pub mod pay_vectors;
 pub mod readers;
 pub mod upstream;
 pub mod world;

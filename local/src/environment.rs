@@ -12,6 +12,7 @@ use shared::env::Env;
 use shared::random;
 
 use crate::functions::Functions;
+use crate::pay_keys::PayKeys;
 
 /// What the functions read; any of it that is set outside wins over what is made here.
 /// The list is that of the contract: nothing else of the caller's environment reaches a function.
@@ -91,11 +92,16 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     if outside.get("SEAL_KEY_SECRET_ARN").is_none() {
         env.set("SEAL_KEY", &keys.seal_key);
     }
+    if outside.get("WECHATPAY_SECRET_ARN").is_none() {
+        env.set("WECHATPAY", keys.pay.wechatpay().to_string());
+    }
+    env.set("PAY_NOTIFY_URL", format!("{}/pay-notify", embedded.gateway_url));
     if let Some(url) = &embedded.dynamodb_url {
         env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
     }
     if let Some(url) = &embedded.sandbox_url {
         env.set("WECHAT_API_URLS", url);
+        env.set("WECHATPAY_API_URLS", url);
     }
     env
 }
@@ -104,6 +110,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
 pub(crate) struct Keys {
     app_secret: String,
     seal_key: String,
+    pub(crate) pay: PayKeys,
 }
 
 impl Keys {
@@ -125,24 +132,36 @@ impl Keys {
 
     pub(crate) fn random() -> Self {
         let app_secret = format!("{:032x}", u128::from_be_bytes(random::bytes()));
-        Self { app_secret, seal_key: random::base64url::<32>() }
+        Self { app_secret, seal_key: random::base64url::<32>(), pay: PayKeys::random() }
     }
 
-    /// The keys that go with the table in `data`: what they sealed has to open at the next start.
+    /// The keys that go with the table in `data`: what they sealed has to open at the next start, and what they signed
+    /// has to be right. A file of an older version gets what it has not.
     pub(crate) fn kept_in(data: &Path) -> io::Result<Self> {
         let path = data.join("keys.json");
-        let keys: Option<BTreeMap<String, String>> = match fs::read(&path) {
+        let kept: Option<BTreeMap<String, String>> = match fs::read(&path) {
             Ok(json) => Some(serde_json::from_slice(&json)?),
             Err(err) if err.kind() == io::ErrorKind::NotFound => None,
             Err(err) => return Err(err),
         };
-        if let Some(keys) = keys {
-            let key = |name: &str| keys.get(name).cloned().ok_or_else(|| io::Error::other(format!("no {name}")));
-            return Ok(Self { app_secret: key("appSecret")?, seal_key: key("sealKey")? });
+        let (mut keys, mut is_complete) = (Self::random(), false);
+        if let Some(kept) = kept {
+            let key = |name: &str| kept.get(name).cloned().ok_or_else(|| io::Error::other(format!("no {name}")));
+            (keys.app_secret, keys.seal_key) = (key("appSecret")?, key("sealKey")?);
+            let pay = PayKeys::kept(&kept);
+            is_complete = pay.is_some();
+            keys.pay = pay.unwrap_or(keys.pay);
         }
-        let keys = Self::random();
-        write_private(&path, &json!({ "appSecret": keys.app_secret, "sealKey": keys.seal_key }))?;
+        if !is_complete {
+            write_private(&path, &keys.to_keep())?;
+        }
         Ok(keys)
+    }
+
+    fn to_keep(&self) -> Value {
+        let mut keys = self.pay.to_keep();
+        keys.extend([("appSecret", &self.app_secret), ("sealKey", &self.seal_key)].map(|(k, v)| (k.into(), v.clone())));
+        json!(keys)
     }
 }
 
@@ -151,9 +170,6 @@ pub(crate) fn write_env_vars(path: &Path, env: &Env) -> io::Result<()> {
     let names = VARIABLES.into_iter().chain(CREDENTIALS);
     let variables: BTreeMap<_, _> = names.filter_map(|name| Some((name, env.get(name)?))).collect();
     let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
     write_private(path, &json!(functions))
 }
 
@@ -167,7 +183,10 @@ fn logical_id(name: &str) -> String {
 }
 
 /// Only the owner may read it, from the first byte on.
-fn write_private(path: &Path, json: &Value) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
     match fs::remove_file(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
         _ => {}
@@ -181,6 +200,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_of_keys_without_those_of_wechat_pay_gets_them_and_keeps_the_others() {
+        let data = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
+        write_private(&data.join("keys.json"), &json!({ "appSecret": "s", "sealKey": "k" })).unwrap();
+        let (first, second) = (Keys::kept_in(&data).unwrap(), Keys::kept_in(&data).unwrap());
+        fs::remove_dir_all(data).unwrap();
+        assert_eq!(second.to_keep(), first.to_keep());
+        assert_eq!((second.app_secret.as_str(), second.seal_key.as_str()), ("s", "k"));
+    }
+
+    #[test]
     fn a_functions_logical_id_is_its_name_in_pascal_case() {
         assert_eq!(logical_id("login"), "LoginFunction");
         assert_eq!(logical_id("user-info"), "UserInfoFunction");
@@ -188,7 +217,7 @@ mod tests {
 
     #[test]
     fn there_is_an_app_of_each_kind_with_a_secret_of_its_own() {
-        let keys = Keys { app_secret: "secret".to_owned(), seal_key: String::new() };
+        let keys = Keys { app_secret: "secret".to_owned(), ..Keys::random() };
         let apps = keys.apps();
         let field =
             |name: &str| apps.as_array().unwrap().iter().map(|app| app[name].as_str().unwrap()).collect::<Vec<_>>();
@@ -203,6 +232,7 @@ mod tests {
     fn what_is_set_outside_wins_and_nothing_else_comes_in() {
         let outside = Env::from_iter([
             ("WECHAT_APPS_SECRET_ARN", "arn:x"),
+            ("WECHATPAY_SECRET_ARN", "arn:y"),
             ("TABLE_NAME", "mine"),
             ("TOKEN_REFRESHER", "another"),
             ("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1"),
@@ -218,9 +248,10 @@ mod tests {
         assert_eq!(env.get("TABLE_NAME"), Some("mine"));
         assert_eq!(env.get("TOKEN_REFRESHER"), Some("another"));
         assert_eq!(env.get("AWS_ENDPOINT_URL_LAMBDA"), Some("http://127.0.0.1:1"));
-        assert_eq!(env.get("WECHAT_APPS"), None);
+        assert_eq!((env.get("WECHAT_APPS"), env.get("WECHATPAY")), (None, None));
+        assert_eq!(env.get("PAY_NOTIFY_URL"), Some("http://127.0.0.1:9000/pay-notify"));
         assert_eq!(env.get("HOME"), None);
-        assert_eq!(env.get("WECHAT_API_URLS"), None);
+        assert_eq!((env.get("WECHAT_API_URLS"), env.get("WECHATPAY_API_URLS")), (None, None));
         // A secret is read from AWS.
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
     }

@@ -11,6 +11,7 @@ mod gateway;
 mod instance;
 mod invoke;
 pub mod machine;
+pub mod pay_keys;
 pub mod sample;
 mod sandbox;
 mod schedule;

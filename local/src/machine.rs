@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
+use shared::net::{HttpClient, Tls};
 use shared::setup::Setup;
 
 use crate::catalog::{self, CatalogError};
@@ -16,6 +17,7 @@ use crate::dynamodb::{self, EmbeddedDynamoDb};
 use crate::environment::{self, Embedded, Keys};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
+use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
@@ -68,7 +70,9 @@ pub struct Machine {
     /// The functions, to start instances of.
     pub functions: Functions,
     env: Env,
+    pay_keys: PayKeys,
     gateway_url: String,
+    sandbox_url: Option<String>,
     schedule: Option<Schedule>,
     servers: Vec<Server>,
     dynamodb: Option<EmbeddedDynamoDb>,
@@ -106,9 +110,10 @@ impl Machine {
         let Options { bind, clock, env: outside, .. } = &options;
         let keys = keys(&options)?;
         let gateway = server::bind(*bind, options.port, "--port").await?;
-        let sandbox = match outside.get("WECHAT_API_URLS") {
-            Some(_) => None,
-            None => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
+        let is_whole = WECHAT.map(|name| outside.get(name).is_none());
+        let sandbox = match is_whole {
+            [false, false] => None,
+            _ => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
         };
         let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
             Some(_) => None,
@@ -134,8 +139,11 @@ impl Machine {
 
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
-            let sandbox = Sandbox::new(&setup.apps().await?, clock);
-            if let (Some(_), Some(user)) = (&dynamodb, sandbox.demo_user()) {
+            warn_of_foreign_keys(outside);
+            let [knows_people, _] = is_whole;
+            let http = HttpClient::new(&Tls::from_env(&env)?, clock);
+            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, knows_people);
+            if let (Some(_), true, Some(user)) = (&dynamodb, knows_people, sandbox.demo_user()) {
                 demo_user::seed(&setup, &user).await?;
             }
             servers.push(Server::start(listener, sandbox.router()));
@@ -147,7 +155,8 @@ impl Machine {
         let routes = Gateway { functions: functions.clone(), clock: clock.clone() }.router();
         servers.push(Server::start(gateway, routes));
         let schedule = options.schedule.then(|| Schedule::start(&functions));
-        Ok(Self { functions, env, gateway_url: embedded.gateway_url, schedule, servers, dynamodb })
+        let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
+        Ok(Self { functions, env, pay_keys: keys.pay, gateway_url, sandbox_url, schedule, servers, dynamodb })
     }
 
     /// The environment of the functions.
@@ -158,6 +167,16 @@ impl Machine {
     /// Where the functions are called.
     pub fn gateway_url(&self) -> &str {
         &self.gateway_url
+    }
+
+    /// Where the sandbox is, unless all that it answers is given from outside.
+    pub fn sandbox_url(&self) -> Option<&str> {
+        self.sandbox_url.as_deref()
+    }
+
+    /// The keys of the sandbox's merchant, and of its WeChat Pay.
+    pub fn pay_keys(&self) -> &PayKeys {
+        &self.pay_keys
     }
 
     /// Where WeChat is: the sandbox, or what is given from outside.
@@ -179,6 +198,15 @@ impl Machine {
         environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
     }
 
+    /// Writes the keys of the sandbox's WeChat Pay, for sample events to be signed with. Only the owner may read the file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_pay_keys(&self, path: PathBuf) -> Result<(), StartError> {
+        self.pay_keys.write(&path).map_err(|source| StartError::File { path, source })
+    }
+
     /// Stops everything, within a few seconds.
     pub async fn stop(self) {
         if let Some(schedule) = self.schedule {
@@ -191,6 +219,19 @@ impl Machine {
         if let Some(dynamodb) = self.dynamodb {
             dynamodb.stop().await;
         }
+    }
+}
+
+/// The two halves of the sandbox, which answers both as long as one of them is wanted.
+const WECHAT: [&str; 2] = ["WECHAT_API_URLS", "WECHATPAY_API_URLS"];
+
+/// Nothing that the sandbox signs would be right for somebody who has the public key of the real WeChat Pay.
+fn warn_of_foreign_keys(outside: &Env) {
+    let of_somebody = ["WECHATPAY", "WECHATPAY_SECRET_ARN"].into_iter().find(|name| outside.get(name).is_some());
+    if let (Some(variable), None) = (of_somebody, outside.get("WECHATPAY_API_URLS")) {
+        tracing::warn!(
+            "{variable} is set and WECHATPAY_API_URLS is not: the sandbox has no private key to sign with for its public key, and knows its own merchant only"
+        );
     }
 }
 

@@ -64,6 +64,9 @@ struct Dev {
     no_schedule: bool,
 }
 
+/// Where `cargo dev` writes the keys that `event` signs with.
+const PAY_KEYS: &str = "target/dev/wechatpay.json";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse_from(arguments()).command {
@@ -104,6 +107,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     };
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
+    machine.write_pay_keys(root().join(PAY_KEYS))?;
     println!(
         "ready: functions {}  wechat {}  dynamodb {}",
         machine.gateway_url(),

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use shared::random;
 
+use super::pay::Reply;
 use crate::server::DropConnection;
 
 /// What the sandbox sends back.
@@ -18,6 +19,8 @@ pub(crate) enum Answer {
     Empty,
     /// The connection ends without an answer.
     Drop,
+    /// An answer of WeChat Pay, whose ways are others.
+    Pay(Reply),
     /// Trouble of the infrastructure in front of WeChat.
     Status(StatusCode),
 }
@@ -44,6 +47,7 @@ impl Answer {
         match self {
             Self::Json { .. } | Self::Empty => 200,
             Self::Drop => 0,
+            Self::Pay(reply) => reply.status.as_u16(),
             Self::Status(status) => status.as_u16(),
         }
     }
@@ -51,13 +55,30 @@ impl Answer {
     pub(crate) fn errcode(&self) -> Option<i64> {
         match self {
             Self::Json { body, .. } => body.get("errcode")?.as_i64(),
-            Self::Empty | Self::Drop | Self::Status(_) => None,
+            Self::Empty | Self::Drop | Self::Pay(_) | Self::Status(_) => None,
+        }
+    }
+
+    /// Of a refusal of WeChat Pay.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Pay(reply) => reply.code.as_deref(),
+            Self::Json { .. } | Self::Empty | Self::Drop | Self::Status(_) => None,
+        }
+    }
+
+    /// The same without a body.
+    pub(crate) fn emptied(self) -> Self {
+        match self {
+            Self::Pay(reply) => Self::Pay(reply.emptied()),
+            _ => Self::Empty,
         }
     }
 
     pub(crate) fn rid(&self) -> Option<&str> {
         match self {
             Self::Json { rid, .. } => rid.as_deref(),
+            Self::Pay(reply) => reply.request_id.as_deref(),
             Self::Empty | Self::Drop | Self::Status(_) => None,
         }
     }
@@ -73,6 +94,7 @@ impl IntoResponse for Answer {
         let mut response = match &self {
             Self::Json { body, .. } => text(body.to_string()),
             Self::Empty => text(String::new()),
+            Self::Pay(reply) => reply.to_response(),
             Self::Status(status) => status.into_response(),
             Self::Drop => {
                 let mut response = Response::new(Body::empty());

@@ -14,6 +14,12 @@ pub(crate) struct Call {
     status: Option<u16>,
     errcode: Option<i64>,
     rid: Option<String>,
+    /// Of a refusal of WeChat Pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// The merchant's number of the order that a call of WeChat Pay names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_trade_no: Option<String>,
     /// Whether it was to end the tokens before it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     forced: bool,
@@ -23,7 +29,17 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(method: String, path: String, app_id: String, forced: bool) -> Self {
-        Self { method, path, app_id, status: None, errcode: None, rid: None, forced, id: 0 }
+        let (status, errcode, rid, code, out_trade_no) = (None, None, None, None, None);
+        Self { method, path, app_id, status, errcode, rid, code, out_trade_no, forced, id: 0 }
+    }
+
+    /// One of WeChat Pay, whose path is its route.
+    pub(crate) fn of_pay(method: String, path: String, (app_id, out_trade_no): (String, Option<String>)) -> Self {
+        Self { out_trade_no, ..Self::new(method, path, app_id, false) }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 }
 
@@ -48,6 +64,7 @@ impl Calls {
         if let Some(call) = self.calls.iter_mut().find(|call| call.id == id) {
             call.status = Some(answer.status());
             call.errcode = answer.errcode();
+            call.code = answer.code().map(str::to_owned);
             call.rid = answer.rid().map(str::to_owned);
         }
     }

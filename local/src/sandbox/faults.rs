@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::PATHS;
 use super::answer::Answer;
+use super::pay::{self, Reply, Tamper};
+use super::{PATHS, PAY_PATHS};
 
 /// What goes wrong, where, and how often.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct Fault {
     /// Answers with this errcode; nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     errcode: Option<i64>,
+    /// Answers as WeChat Pay with this code, and the status that goes with it; nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     /// Answers with this status; nothing is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
@@ -35,6 +39,9 @@ pub(crate) struct Fault {
     /// Does the work, and answers with an empty body.
     #[serde(default)]
     empty_body: bool,
+    /// Does the work, and answers as WeChat Pay with something wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tamper: Option<Tamper>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +62,27 @@ pub(crate) enum Work {
 }
 
 impl Fault {
-    /// Whether there is such a path, and such a status.
+    /// Whether it can happen at all.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        if !PATHS.contains(&self.path.as_str()) {
-            return Err("there is no such path");
+        let path = self.path.as_str();
+        let is_pay = PAY_PATHS.contains(&path);
+        let of_content = self.tamper.is_some_and(Tamper::is_of_content);
+        let of_envelope = self.tamper.is_some_and(Tamper::is_of_envelope);
+        match () {
+            () if !is_pay && !PATHS.contains(&path) => Err("there is no such path"),
+            () if !is_pay && (self.code.is_some() || self.tamper.is_some()) => {
+                Err("code and tamper are for WeChat Pay only")
+            }
+            () if is_pay && self.errcode.is_some() => Err("WeChat Pay has no errcode, but code and status"),
+            () if self.status.is_some_and(|status| !(200..600).contains(&status)) => Err("a status is from 200 to 599"),
+            () if self.code.is_some() && self.status.is_none_or(|status| status < 400) => {
+                Err("a code goes with a status from 400 to 599")
+            }
+            () if of_content && ![pay::BY_ID, pay::BY_NUMBER].contains(&path) => Err("only queries have such content"),
+            () if of_envelope => Err("only notifications are encrypted"),
+            () if self.tamper == Some(Tamper::Body) && path == pay::CLOSE => Err("the answer has no body"),
+            () => Ok(()),
         }
-        self.status.is_none_or(|status| (200..600).contains(&status)).then_some(()).ok_or("a status is from 200 to 599")
     }
 
     pub(crate) fn latency_before(&self) -> Duration {
@@ -73,18 +95,21 @@ impl Fault {
 
     pub(crate) fn before_work(&self) -> Work {
         let status = self.status.and_then(|status| StatusCode::from_u16(status).ok());
-        match (self.drop, status, self.errcode) {
-            (Some(When::Before), _, _) => Work::Skip(Answer::Drop),
-            (_, Some(status), _) => Work::Skip(Answer::Status(status)),
-            (_, None, Some(errcode)) => Work::Skip(Answer::refusal(errcode, "injected")),
-            (_, None, None) => Work::Do,
+        match (self.drop, status, self.errcode, &self.code) {
+            (Some(When::Before), _, _, _) => Work::Skip(Answer::Drop),
+            (_, Some(status), _, Some(code)) => {
+                Work::Skip(Answer::Pay(Reply::refusal(status.as_u16(), code, "injected")))
+            }
+            (_, Some(status), _, None) => Work::Skip(Answer::Status(status)),
+            (_, None, Some(errcode), _) => Work::Skip(Answer::refusal(errcode, "injected")),
+            (_, None, None, _) => Work::Do,
         }
     }
 
     pub(crate) fn after_work(&self, answer: Answer) -> Answer {
         match (self.drop, self.empty_body) {
             (Some(When::After), _) => Answer::Drop,
-            (_, true) => Answer::Empty,
+            (_, true) => answer.emptied(),
             _ => answer,
         }
     }

@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::calls::Call;
-use super::faults::Work;
+use super::faults::{Fault, Work};
 use super::state::Shared;
 use super::tokens::Tokens;
 use super::{STABLE_TOKEN, WITH_ACCESS_TOKEN};
 
 /// The most bytes that a request may have.
-const LONGEST_BODY: usize = 1024 * 1024;
+pub(super) const LONGEST_BODY: usize = 1024 * 1024;
 
-/// Around every call of WeChat's API. WeChat goes on when a caller hangs up, and so does this: in a task of its own.
+/// Around every call of WeChat's API, but for WeChat Pay's.
 pub(super) async fn answer(
     State(shared): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -34,21 +34,37 @@ pub(super) async fn answer(
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
     let app_id = named.app_id(&shared.lock().tokens, &path, &body);
     let forced = path == STABLE_TOKEN && is_forced(&body);
-    let call = shared.lock().calls.begin(Call::new(method, path.clone(), app_id.clone(), forced));
+    let call = Call::new(method, path.clone(), app_id.clone(), forced);
     let request = Request::from_parts(parts, Body::from(body));
+    let state = shared.clone();
+    let work = async move {
+        let refusal = state.lock().admit(&path, &app_id, peer.ip());
+        match refusal {
+            Some(refusal) => refusal,
+            None => Answer::take(next.run(request).await),
+        }
+    };
+    pass(shared, call, work, |answer, _| answer).await
+}
+
+/// Does the work of a call, with what goes wrong in it, and writes it down. `seal` has the last word about the answer.
+/// WeChat goes on when a caller hangs up, and so does this: in a task of its own.
+pub(super) async fn pass(
+    shared: Shared,
+    call: Call,
+    work: impl Future<Output = Answer> + Send + 'static,
+    seal: impl FnOnce(Answer, &Fault) -> Answer + Send + 'static,
+) -> Response {
+    let path = call.path().to_owned();
+    let call = shared.lock().calls.begin(call);
     let task = tokio::spawn(async move {
         let fault = shared.lock().faults.next(&path);
         tokio::time::sleep(fault.latency_before()).await;
         let answer = match fault.before_work() {
             Work::Skip(answer) => answer,
-            Work::Do => {
-                let refusal = shared.lock().admit(&path, &app_id, peer.ip());
-                match refusal {
-                    Some(refusal) => refusal,
-                    None => fault.after_work(Answer::take(next.run(request).await)),
-                }
-            }
+            Work::Do => fault.after_work(work.await),
         };
+        let answer = seal(answer, &fault);
         tokio::time::sleep(fault.latency_after()).await;
         shared.lock().calls.end(call, &answer);
         answer

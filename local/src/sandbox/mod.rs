@@ -11,6 +11,7 @@ mod encrypted;
 mod faults;
 mod gate;
 mod grants;
+mod pay;
 mod people;
 mod quota;
 mod sns;
@@ -22,10 +23,13 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use shared::clock::Clock;
+use shared::net::HttpClient;
 use shared::wechat::Apps;
 
 use self::answer::Answer;
+use self::pay::{PATHS as PAY_PATHS, Pay};
 use self::state::Shared;
+use crate::pay_keys::PayKeys;
 
 pub(crate) use self::encrypted::encrypt;
 pub(crate) use self::state::DemoUser;
@@ -37,7 +41,7 @@ const OAUTH2_ACCESS_TOKEN: &str = "/sns/oauth2/access_token";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const TOKEN: &str = "/cgi-bin/token";
 
-/// The paths of WeChat's API that the sandbox has.
+/// The paths of WeChat's API that the sandbox has, but for WeChat Pay's.
 const PATHS: [&str; 6] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, OAUTH2_ACCESS_TOKEN, STABLE_TOKEN, TOKEN];
 
 /// Those that take an access token. The others take an app's secret, for which WeChat looks at the caller's address.
@@ -48,8 +52,9 @@ const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
 pub(crate) struct Sandbox(Shared);
 
 impl Sandbox {
-    pub(crate) fn new(apps: &Apps, clock: &Clock) -> Self {
-        Self(Shared::new(apps, clock))
+    /// `http` sends WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
+    pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
+        Self(Shared::new(apps, clock, Pay::new(keys, http, knows_people)))
     }
 
     /// The user whose codes are never used up.
@@ -66,7 +71,8 @@ impl Sandbox {
             .route(STABLE_TOKEN, only_post(post(cgi_bin::stable_token)))
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));
-        Router::new().nest("/sandbox", control::routes()).merge(wechat).with_state(self.0)
+        let pay = pay::routes(&self.0);
+        Router::new().nest("/sandbox", control::routes()).merge(wechat).merge(pay).with_state(self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::calls::Calls;
 use super::codes::{Codes, Grant};
 use super::faults::Faults;
+use super::pay::Pay;
 use super::people::User;
 use super::quota::Quota;
 use super::tokens::Tokens;
@@ -27,8 +28,18 @@ const DEMO: &str = "demo";
 pub(crate) struct Shared(Arc<Mutex<State>>);
 
 impl Shared {
-    pub(crate) fn new(apps: &Apps, clock: &Clock) -> Self {
-        Self(Arc::new(Mutex::new(State::new(apps.clone(), clock.clone()))))
+    pub(crate) fn new(apps: &Apps, clock: &Clock, pay: Pay) -> Self {
+        Self(Arc::new(Mutex::new(State::new(apps.clone(), clock.clone(), pay))))
+    }
+
+    /// For what does not keep the sandbox alive.
+    pub(crate) fn downgrade(&self) -> Weak<Mutex<State>> {
+        Arc::downgrade(&self.0)
+    }
+
+    /// `None` where the sandbox is gone.
+    pub(crate) fn upgrade(state: &Weak<Mutex<State>>) -> Option<Self> {
+        state.upgrade().map(Self)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -51,6 +62,7 @@ pub(crate) struct State {
     pub(crate) whitelists: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) quotas: BTreeMap<String, Quota>,
     pub(crate) tokens: Tokens,
+    pub(crate) pay: Pay,
     /// How far the sandbox is ahead of its clock.
     ahead: Duration,
 }
@@ -68,7 +80,7 @@ pub(crate) struct DemoUser {
 pub(crate) struct Nobody;
 
 impl State {
-    fn new(apps: Apps, clock: Clock) -> Self {
+    fn new(apps: Apps, clock: Clock, pay: Pay) -> Self {
         let mut state = Self {
             apps,
             clock,
@@ -81,6 +93,7 @@ impl State {
             whitelists: BTreeMap::new(),
             quotas: BTreeMap::new(),
             tokens: Tokens::default(),
+            pay,
             ahead: Duration::ZERO,
         };
         let app_id = state.default_app();

@@ -1,6 +1,8 @@
 //! The controls under `/sandbox/`.
 
+mod notifications;
 mod open_data;
+mod pay;
 mod people;
 mod wechat;
 
@@ -19,11 +21,19 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
         .route("/clock", post(wechat::advance))
+        .route("/close", post(pay::close))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/getPhoneNumber", post(open_data::get_phone_number))
         .route("/getUserProfile", post(open_data::get_user_profile))
+        .route("/notifications", get(notifications::all).put(notifications::set))
+        .route("/notifications/forge", post(notifications::forge))
+        .route("/notifications/resend", post(notifications::resend))
         .route("/oauth2/authorize", post(people::authorize))
+        .route("/orders", get(pay::orders))
+        .route("/orders/{out_trade_no}", get(pay::order))
+        .route("/pay", post(pay::pay_elsewhere))
         .route("/quotas", put(wechat::set_quota))
+        .route("/requestPayment", post(pay::request_payment))
         .route("/state", get(wechat::all))
         .route("/tokens", get(wechat::tokens))
         .route("/tokens/revoke", post(wechat::revoke))

@@ -1,0 +1,185 @@
+//! The merchant of the local machine, and the WeChat Pay that it is a merchant of: their keys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::rand::SystemRandom;
+use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use rsa::rand_core::OsRng;
+use serde_json::{Value, json};
+use shared::random;
+
+use crate::environment::write_private;
+
+/// The merchant's number.
+pub const MCH_ID: &str = "1900000001";
+
+/// The names of the keys where they are kept.
+const MERCHANT: &str = "merchantKey";
+const WECHAT_PAY: &str = "wechatPayKey";
+const PLATFORM: &str = "platformKey";
+const API_V3: &str = "apiV3Key";
+
+const BITS: usize = 2048;
+
+/// What the merchant and WeChat Pay know: each other's public keys, their own private ones, and the APIv3 key.
+#[derive(Clone)]
+pub struct PayKeys {
+    pub(crate) merchant: Arc<RsaKey>,
+    /// WeChat Pay's, known to the merchant as the public key with an id.
+    pub(crate) wechat_pay: Arc<RsaKey>,
+    /// The other one of WeChat Pay's, which has a certificate, and which nobody here trusts.
+    pub(crate) platform: Arc<RsaKey>,
+    pub(crate) api_v3: String,
+}
+
+impl PayKeys {
+    /// New ones. Making RSA keys takes long, so those are the same in all of this process.
+    pub(crate) fn random() -> Self {
+        static MADE: LazyLock<[Arc<RsaKey>; 3]> = LazyLock::new(|| [(); 3].map(|()| Arc::new(RsaKey::random())));
+        let [merchant, wechat_pay, platform] = MADE.clone();
+        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(32) }
+    }
+
+    /// Those that were kept. `None` unless all are there.
+    pub(crate) fn kept(keys: &BTreeMap<String, String>) -> Option<Self> {
+        let rsa = |name| Some(Arc::new(RsaKey::parse(keys.get(name)?)?));
+        let (merchant, wechat_pay, platform) = (rsa(MERCHANT)?, rsa(WECHAT_PAY)?, rsa(PLATFORM)?);
+        Some(Self { merchant, wechat_pay, platform, api_v3: keys.get(API_V3)?.clone() })
+    }
+
+    /// The private ones, to be kept.
+    pub(crate) fn to_keep(&self) -> BTreeMap<String, String> {
+        let rsa = [(MERCHANT, &self.merchant), (WECHAT_PAY, &self.wechat_pay), (PLATFORM, &self.platform)];
+        let keys = rsa.map(|(name, key)| (name.to_owned(), key.pem.clone()));
+        keys.into_iter().chain([(API_V3.to_owned(), self.api_v3.clone())]).collect()
+    }
+
+    /// Those that a local machine has written down.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file, or something else is in it.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let keys = serde_json::from_slice(&std::fs::read(path)?)?;
+        Self::kept(&keys).ok_or_else(|| io::Error::other("there are other keys in it"))
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+        write_private(path, &json!(self.to_keep()))
+    }
+
+    /// What the functions are told: the value of `WECHATPAY`.
+    pub(crate) fn wechatpay(&self) -> Value {
+        json!({
+            "mchId": MCH_ID,
+            "serialNo": self.merchant.serial_no(),
+            "privateKey": self.merchant.pem,
+            "apiV3Key": self.api_v3,
+            "publicKeyId": self.wechat_pay.public_key_id(),
+            "publicKey": self.wechat_pay.public_pem,
+        })
+    }
+}
+
+impl fmt::Debug for PayKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PayKeys")
+    }
+}
+
+/// A private key, and the public one that goes with it.
+pub(crate) struct RsaKey {
+    /// PKCS#8.
+    pem: String,
+    /// SPKI.
+    public_pem: String,
+    pair: RsaKeyPair,
+}
+
+impl RsaKey {
+    #[expect(clippy::expect_used, reason = "a key that was just made can be written down, and read")]
+    fn random() -> Self {
+        let key = RsaPrivateKey::new(&mut OsRng, BITS).expect("a key of 2048 bits can be made");
+        Self::new(&key).expect("the key is one")
+    }
+
+    fn parse(pem: &str) -> Option<Self> {
+        Self::new(&RsaPrivateKey::from_pkcs8_pem(pem).ok()?)
+    }
+
+    fn new(key: &RsaPrivateKey) -> Option<Self> {
+        Some(Self {
+            pem: key.to_pkcs8_pem(LineEnding::LF).ok()?.to_string(),
+            public_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).ok()?,
+            pair: RsaKeyPair::from_pkcs8(key.to_pkcs8_der().ok()?.as_bytes()).ok()?,
+        })
+    }
+
+    /// `SHA256withRSA`, as base64.
+    pub(crate) fn sign(&self, message: &[u8]) -> String {
+        let mut signature = vec![0; self.pair.public().modulus_len()];
+        #[expect(clippy::expect_used, reason = "the signature is as long as the modulus")]
+        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("a key signs");
+        STANDARD.encode(signature)
+    }
+
+    /// Whether this key has made a signature, which is base64.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &str) -> bool {
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public_key());
+        STANDARD.decode(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+    }
+
+    /// The serial number of the certificate that this key would have: derived, so that it need not be kept.
+    pub(crate) fn serial_no(&self) -> String {
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.public_pem.as_bytes());
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+    }
+
+    /// The id that this key has in WeChat Pay's public key mode, derived as well.
+    pub(crate) fn public_key_id(&self) -> String {
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.public_pem.as_bytes());
+        let number = digest.as_ref().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes);
+        format!("PUB_KEY_ID_01{number:026}")
+    }
+}
+
+impl fmt::Debug for RsaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RsaKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_were_kept_are_the_same_again() {
+        let keys = PayKeys::random();
+        let kept = PayKeys::kept(&keys.to_keep()).unwrap();
+        assert_eq!(kept.wechatpay(), keys.wechatpay());
+        let signature = keys.merchant.sign(b"message");
+        assert!(kept.merchant.has_signed(b"message", &signature));
+        assert!(!kept.merchant.has_signed(b"massage", &signature));
+        assert!(!kept.wechat_pay.has_signed(b"message", &signature));
+        assert!(PayKeys::kept(&BTreeMap::new()).is_none());
+    }
+
+    #[test]
+    fn ids_have_the_form_of_wechats() {
+        let wechatpay = PayKeys::random().wechatpay();
+        let field = |name: &str| wechatpay[name].as_str().unwrap().to_owned();
+        assert_eq!((field("serialNo").len(), field("apiV3Key").len(), field("publicKeyId").len()), (40, 32, 39));
+        assert!(field("privateKey").starts_with("-----BEGIN PRIVATE KEY-----\n"));
+        assert!(field("publicKey").starts_with("-----BEGIN PUBLIC KEY-----\n"));
+    }
+}

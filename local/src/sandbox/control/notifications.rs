@@ -1,0 +1,67 @@
+//! What WeChat Pay tells the merchant, and what goes wrong with it.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::pay::Number;
+use super::{Reply, bad_request};
+use crate::sandbox::pay::{self, Notification, Settings, Tamper};
+use crate::sandbox::state::Shared;
+
+pub(super) async fn set(State(shared): State<Shared>, Json(settings): Json<Settings>) -> Json<Value> {
+    let (reply, held) = (json!(settings), settings.hold);
+    shared.lock().pay.notifications.settings = settings;
+    if !held {
+        pay::release(&shared).await;
+    }
+    Json(reply)
+}
+
+pub(super) async fn all(State(shared): State<Shared>) -> Json<Value> {
+    let state = shared.lock();
+    let notifications = &state.pay.notifications;
+    Json(json!({ "settings": notifications.settings, "notifications": notifications.deliveries }))
+}
+
+pub(super) async fn resend(State(shared): State<Shared>, Json(wish): Json<Number>) -> Reply {
+    let sent = pay::resend(&shared, &wish.out_trade_no).await;
+    let (status, event_id) = sent.ok_or_else(|| bad_request("there is no such paid order"))?;
+    Ok(Json(json!({ "eventId": event_id, "status": status })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Forgery {
+    /// A paid order, whose notification it is; or `resource`.
+    out_trade_no: Option<String>,
+    /// What is encrypted.
+    resource: Option<Map<String, Value>>,
+    event_type: Option<String>,
+    original_type: Option<String>,
+    #[serde(default)]
+    timestamp_offset_secs: i64,
+    tamper: Option<Tamper>,
+}
+
+/// A notification that is not sent.
+pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery>) -> Reply {
+    let state = shared.lock();
+    let of_order = |number: &String| state.pay.orders.get(number)?.payment.as_ref()?.notification.clone();
+    let mut notification = match (wish.resource, &wish.out_trade_no) {
+        (Some(resource), None) => {
+            Notification::new("TRANSACTION.SUCCESS", "transaction", Value::Object(resource), state.now())
+        }
+        (None, Some(number)) => of_order(number).ok_or_else(|| bad_request("there is no such paid order"))?,
+        _ => return Err(bad_request("either outTradeNo or resource")),
+    };
+    notification.event_type = wish.event_type.unwrap_or(notification.event_type);
+    notification.original_type = wish.original_type.unwrap_or(notification.original_type);
+    let keys = &state.pay.keys;
+    let body = notification.envelope(&keys.api_v3, wish.tamper).to_string();
+    let time = state.now().as_secs().saturating_add_signed(wish.timestamp_offset_secs);
+    let signed = pay::sign(keys, body, time, wish.tamper);
+    let headers: Map<_, _> = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    Ok(Json(json!({ "headers": headers, "body": signed.body })))
+}

@@ -1,0 +1,69 @@
+//! What every call of WeChat Pay's API comes through.
+
+use axum::body::{self, Body};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::Value;
+
+use super::authorization;
+use super::reply::Reply;
+use super::signature::Signatory;
+use super::tamper::Tamper;
+use crate::sandbox::answer::Answer;
+use crate::sandbox::calls::Call;
+use crate::sandbox::gate::{LONGEST_BODY, pass};
+use crate::sandbox::state::Shared;
+
+/// Around every call: its signature is checked, and what succeeds is signed.
+pub(super) async fn answer(State(shared): State<Shared>, route: MatchedPath, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body::to_bytes(body, LONGEST_BODY).await else {
+        return Answer::Status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+    };
+    let call = Call::of_pay(parts.method.to_string(), route.as_str().to_owned(), named(parts.uri.path(), &body));
+    // The caller says which key it has; whoever says nothing gets what a certificate would verify.
+    let asked_for = parts.headers.get("wechatpay-serial").and_then(|serial| serial.to_str().ok());
+    let signatory = match asked_for {
+        Some(serial) if serial == shared.lock().pay.keys.wechat_pay.public_key_id() => Signatory::PublicKey,
+        _ => Signatory::Platform,
+    };
+    let state = shared.clone();
+    let work = async move {
+        let checked = {
+            let state = state.lock();
+            authorization::check(&state.pay.keys, &parts, &body, state.now())
+        };
+        match checked {
+            Ok(()) => Answer::take(next.run(Request::from_parts(parts, Body::from(body))).await),
+            Err(refusal) => Answer::Pay(refusal),
+        }
+    };
+    let state = shared.clone();
+    pass(shared, call, work, move |answer, fault| sign(answer, &state, &signatory, fault.tamper)).await
+}
+
+/// The app that a call is for, and the order's number, where it names them.
+fn named(path: &str, body: &[u8]) -> (String, Option<String>) {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
+    let in_path = path.strip_prefix("/v3/pay/transactions/out-trade-no/").and_then(|rest| rest.split('/').next());
+    (text("appid").unwrap_or_default(), in_path.map(str::to_owned).or_else(|| text("out_trade_no")))
+}
+
+/// Only what succeeds is signed.
+fn sign(answer: Answer, shared: &Shared, signatory: &Signatory, tamper: Option<Tamper>) -> Answer {
+    let reply = match answer {
+        Answer::Pay(reply) if reply.status.is_success() => reply,
+        Answer::Status(status) if status.is_success() => Reply::empty(status),
+        other => return other,
+    };
+    let state = shared.lock();
+    let mut body = reply.body.clone();
+    if let (Some(tamper), Ok(mut content)) = (tamper, serde_json::from_str(&body)) {
+        tamper.change(&mut content);
+        body = content.to_string();
+    }
+    Answer::Pay(reply.signed(signatory.sign(&state.pay.keys, body, state.now(), tamper)))
+}

@@ -1,0 +1,94 @@
+//! `/v3/`: WeChat Pay for a merchant of the JSAPI kind, which is what a mini program pays with.
+//!
+//! It signs, verifies and encrypts with code of its own, so that it and the functions check each other.
+
+mod authorization;
+mod delivery;
+mod gate;
+mod notification;
+mod order;
+mod reply;
+mod schema;
+mod signature;
+mod tamper;
+mod transactions;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use jiff::tz::Offset;
+use shared::clock::Timestamp;
+use shared::net::HttpClient;
+
+use self::delivery::Notifications;
+use super::state::Shared;
+use crate::pay_keys::PayKeys;
+
+pub(crate) use self::delivery::{Settings, release, resend, send};
+pub(crate) use self::notification::Notification;
+pub(crate) use self::order::{NotPayable, Order};
+pub(crate) use self::reply::Reply;
+pub(crate) use self::signature::sign;
+pub(crate) use self::tamper::Tamper;
+
+pub(super) const BY_ID: &str = "/v3/pay/transactions/id/{transaction_id}";
+pub(super) const BY_NUMBER: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}";
+pub(super) const CLOSE: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
+pub(super) const JSAPI: &str = "/v3/pay/transactions/jsapi";
+
+/// The routes of WeChat Pay's API that the sandbox has, by which faults and calls are named.
+pub(super) const PATHS: [&str; 4] = [BY_ID, BY_NUMBER, CLOSE, JSAPI];
+
+pub(super) fn routes(shared: &Shared) -> Router<Shared> {
+    Router::new()
+        .route(BY_ID, get(transactions::by_id))
+        .route(BY_NUMBER, get(transactions::by_number))
+        .route(CLOSE, post(transactions::close))
+        .route(JSAPI, post(transactions::jsapi))
+        .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
+}
+
+/// What WeChat Pay knows.
+#[derive(Debug)]
+pub(crate) struct Pay {
+    pub(crate) keys: PayKeys,
+    /// By the merchant's number of the order.
+    pub(crate) orders: BTreeMap<String, Order>,
+    /// Numbers that were closed before there was an order: they are used up.
+    closed_early: BTreeSet<String>,
+    pub(crate) notifications: Notifications,
+    http: Arc<HttpClient>,
+    /// Whether the people are those of the sandbox, so that no other openid is one.
+    knows_people: bool,
+}
+
+impl Pay {
+    pub(super) fn new(keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
+        Self {
+            keys,
+            orders: BTreeMap::new(),
+            closed_early: BTreeSet::new(),
+            notifications: Notifications::default(),
+            http: Arc::new(http),
+            knows_people,
+        }
+    }
+}
+
+/// A time as WeChat Pay writes it, in Beijing: `2018-06-08T10:34:56+08:00`.
+pub(crate) fn beijing_time(time: Timestamp) -> String {
+    format!("{}+08:00", in_beijing(time).strftime("%Y-%m-%dT%H:%M:%S"))
+}
+
+/// The digits of a time in Beijing, which ids begin with.
+fn beijing_digits(time: Timestamp) -> String {
+    in_beijing(time).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+fn in_beijing(time: Timestamp) -> jiff::civil::DateTime {
+    let secs = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Offset::constant(8).to_datetime(jiff::Timestamp::from_second(secs).unwrap_or(jiff::Timestamp::MAX))
+}

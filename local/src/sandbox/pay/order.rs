@@ -1,0 +1,281 @@
+//! Orders, and how they are paid.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+use shared::random;
+use url::{Host, Url};
+
+use super::notification::{Notification, TRANSACTION_SUCCESS};
+use super::reply::Reply;
+use super::{beijing_digits, beijing_time};
+
+/// How long a prepay_id is good.
+const PREPAY_TTL: Duration = Duration::from_secs(2 * 3600);
+
+/// How long an order can be paid if it does not say it; and after this time WeChat Pay closes it.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// No order ends sooner.
+const SHORTEST: Duration = Duration::from_secs(60);
+
+/// An order of the merchant's.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// The request, whose bytes are those of every repetition.
+    pub(super) body: Vec<u8>,
+    pub(crate) request: OrderRequest,
+    prepay_id: String,
+    prepaid_at: Timestamp,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    closed: bool,
+    pub(crate) payment: Option<Payment>,
+}
+
+/// What the merchant asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct OrderRequest {
+    pub(crate) appid: String,
+    mchid: String,
+    pub(crate) out_trade_no: String,
+    pub(crate) openid: String,
+    pub(crate) total: u64,
+    attach: Option<String>,
+    device_id: Option<String>,
+    pub(crate) notify_url: String,
+    expires_at: Option<Timestamp>,
+}
+
+/// How it was paid. There is only one.
+#[derive(Clone, Debug)]
+pub(crate) struct Payment {
+    pub(crate) transaction_id: String,
+    pub(crate) payer_total: u64,
+    paid_at: Timestamp,
+    /// What the merchant is told of it.
+    pub(crate) notification: Option<Notification>,
+}
+
+/// Why somebody cannot pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotPayable {
+    #[error("该订单已关闭")]
+    Closed,
+    #[error("订单已过期")]
+    Expired,
+    #[error("该订单已支付")]
+    Paid,
+    #[error("支付金额错误")]
+    PayerTotal,
+}
+
+impl OrderRequest {
+    /// Reads a body whose fields have been checked one by one.
+    pub(super) fn read(body: &Value) -> Result<Self, Reply> {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let must = |pointer: &str| text(pointer).unwrap_or_default();
+        let out_trade_no = must("/out_trade_no");
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-|*".contains(&byte);
+        if !out_trade_no.bytes().all(is_good) {
+            return Err(Reply::bad_field("/out_trade_no", "a character that it may not have"));
+        }
+        let notify_url = must("/notify_url");
+        if !is_notify_url(&notify_url) {
+            return Err(Reply::bad_field("/notify_url", "not a full https URL without a query"));
+        }
+        if text("/amount/currency").is_some_and(|currency| currency != "CNY") {
+            return Err(Reply::bad_field("/amount/currency", "not CNY"));
+        }
+        let time = |text: &String| text.parse::<jiff::Timestamp>().ok()?.as_second().try_into().ok();
+        let expires_at = match text("/time_expire") {
+            Some(text) => Some(time(&text).ok_or_else(|| Reply::bad_field("/time_expire", "not RFC 3339"))?),
+            None => None,
+        };
+        Ok(Self {
+            appid: must("/appid"),
+            mchid: must("/mchid"),
+            out_trade_no,
+            openid: must("/payer/openid"),
+            total: body.pointer("/amount/total").and_then(Value::as_u64).unwrap_or_default(),
+            attach: text("/attach"),
+            device_id: text("/scene_info/device_id"),
+            notify_url,
+            expires_at: expires_at.map(Timestamp::from_secs),
+        })
+    }
+}
+
+/// Whether WeChat Pay would call it; and a machine that it cannot reach, but the sandbox can.
+fn is_notify_url(url: &str) -> bool {
+    let Ok(parsed) = Url::parse(url) else { return false };
+    let is_loopback = match parsed.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
+        None => return false,
+    };
+    let is_plain = parsed.query().is_none() && parsed.fragment().is_none() && parsed.username().is_empty();
+    is_plain && (parsed.scheme() == "https" || parsed.scheme() == "http" && is_loopback)
+}
+
+impl Order {
+    /// A new order. One that ends too late is refused: the documents do not agree on how late that is.
+    pub(super) fn new(request: OrderRequest, body: &[u8], now: Timestamp) -> Result<Self, Reply> {
+        let expires_at = request.expires_at.unwrap_or(now + LONGEST).max(now + SHORTEST);
+        if expires_at > now + LONGEST {
+            return Err(Reply::bad_field("/time_expire", "later than in seven days"));
+        }
+        Ok(Self {
+            body: body.to_vec(),
+            request,
+            prepay_id: prepay_id(now),
+            prepaid_at: now,
+            created_at: now,
+            expires_at,
+            closed: false,
+            payment: None,
+        })
+    }
+
+    /// The same order again: the same prepay_id while that is good.
+    pub(super) fn prepay(&mut self, now: Timestamp) -> &str {
+        if now >= self.prepaid_at + PREPAY_TTL {
+            (self.prepay_id, self.prepaid_at) = (prepay_id(now), now);
+        }
+        &self.prepay_id
+    }
+
+    /// Whether it has this prepay_id, and that is still good.
+    pub(crate) fn is_prepaid_by(&self, prepay_id: &str, now: Timestamp) -> bool {
+        self.prepay_id == prepay_id && now < self.prepaid_at + PREPAY_TTL
+    }
+
+    /// Whether it can be paid.
+    pub(crate) fn check_payable(&self, now: Timestamp) -> Result<(), NotPayable> {
+        match () {
+            () if self.payment.is_some() => Err(NotPayable::Paid),
+            () if self.is_closed(now) => Err(NotPayable::Closed),
+            () if now >= self.expires_at => Err(NotPayable::Expired),
+            () => Ok(()),
+        }
+    }
+
+    /// Pays it, all of it unless a coupon pays a part.
+    pub(crate) fn pay(&mut self, payer_total: Option<u64>, now: Timestamp) -> Result<(), NotPayable> {
+        self.check_payable(now)?;
+        let payer_total = payer_total.unwrap_or(self.request.total);
+        if payer_total > self.request.total {
+            return Err(NotPayable::PayerTotal);
+        }
+        let transaction_id = format!("4200001{}{}", beijing_digits(now), random::digits(7));
+        self.payment = Some(Payment { transaction_id, payer_total, paid_at: now, notification: None });
+        let notification = Notification::new(TRANSACTION_SUCCESS, "transaction", self.transaction(now), now);
+        if let Some(payment) = &mut self.payment {
+            payment.notification = Some(notification);
+        }
+        Ok(())
+    }
+
+    /// Closes it; closing again changes nothing. What is paid stays so.
+    pub(crate) fn close(&mut self) -> Result<(), NotPayable> {
+        self.closed = self.payment.is_none();
+        self.closed.then_some(()).ok_or(NotPayable::Paid)
+    }
+
+    /// Whether the merchant has closed it, or WeChat Pay after its time, which is not that of the order.
+    pub(crate) fn is_closed(&self, now: Timestamp) -> bool {
+        self.closed || self.payment.is_none() && now >= self.created_at + LONGEST
+    }
+
+    /// Until when it can be paid.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    pub(crate) fn state(&self, now: Timestamp) -> &'static str {
+        match &self.payment {
+            Some(_) => "SUCCESS",
+            None if self.is_closed(now) => "CLOSED",
+            None => "NOTPAY",
+        }
+    }
+
+    /// The object of a query, and of the notification.
+    pub(crate) fn transaction(&self, now: Timestamp) -> Value {
+        let request = &self.request;
+        let state = self.state(now);
+        let mut transaction = json!({
+            "appid": request.appid,
+            "mchid": request.mchid,
+            "out_trade_no": request.out_trade_no,
+            "trade_state": state,
+            "trade_state_desc": match state {
+                "SUCCESS" => "支付成功",
+                "CLOSED" => "订单已关闭",
+                _ => "订单未支付",
+            },
+            "amount": { "total": request.total, "currency": "CNY" },
+        });
+        if let Some(device_id) = &request.device_id {
+            transaction["scene_info"] = json!({ "device_id": device_id });
+        }
+        if let Some(payment) = &self.payment {
+            self.add_payment(&mut transaction, payment);
+        }
+        transaction
+    }
+
+    fn add_payment(&self, transaction: &mut Value, payment: &Payment) {
+        transaction["transaction_id"] = payment.transaction_id.as_str().into();
+        transaction["trade_type"] = "JSAPI".into();
+        transaction["bank_type"] = "OTHERS".into();
+        transaction["attach"] = self.request.attach.as_deref().unwrap_or_default().into();
+        transaction["success_time"] = beijing_time(payment.paid_at).into();
+        transaction["payer"] = json!({ "openid": self.request.openid });
+        transaction["amount"]["payer_total"] = payment.payer_total.into();
+        transaction["amount"]["payer_currency"] = "CNY".into();
+        let coupon = self.request.total - payment.payer_total;
+        if coupon > 0 {
+            transaction["promotion_detail"] = json!([{
+                "coupon_id": "109519",
+                "name": "立减券",
+                "scope": "GLOBAL",
+                "type": "CASH",
+                "amount": coupon,
+                "stock_id": "931386",
+                "wechatpay_contribute": coupon,
+                "merchant_contribute": 0,
+                "other_contribute": 0,
+                "currency": "CNY",
+            }]);
+        }
+    }
+}
+
+/// 36 characters, such as `wx201410272009395522657a690389285100`.
+fn prepay_id(now: Timestamp) -> String {
+    let rest: String = random::bytes::<10>().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("wx{}{rest}", beijing_digits(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notifications_go_to_https_or_to_this_machine() {
+        for good in
+            ["https://example.com/pay", "http://127.0.0.1:9000/pay-notify", "http://localhost/x", "http://[::1]/"]
+        {
+            assert!(is_notify_url(good), "{good}");
+        }
+        for bad in
+            ["http://example.com/pay", "https://example.com/?a=1", "https://u@example.com/", "/pay", "ftp://localhost/"]
+        {
+            assert!(!is_notify_url(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The fields of an order, as the documentation of `POST /v3/pay/transactions/jsapi` lists them.
+
+use serde_json::Value;
+
+use super::reply::Reply;
+
+/// What a field takes. Texts are measured in characters.
+enum Kind {
+    Bool,
+    Number { least: i64 },
+    Object(&'static [Field]),
+    Objects(&'static [Field]),
+    Text { least: usize, most: usize },
+    Texts,
+}
+
+struct Field {
+    name: &'static str,
+    kind: Kind,
+    required: bool,
+}
+
+const fn must(name: &'static str, kind: Kind) -> Field {
+    Field { name, kind, required: true }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Field {
+    Field { name, kind, required: false }
+}
+
+const fn text(most: usize) -> Kind {
+    Kind::Text { least: 1, most }
+}
+
+const ORDER: &[Field] = &[
+    must("appid", text(32)),
+    must("mchid", text(32)),
+    must("description", text(127)),
+    must("out_trade_no", Kind::Text { least: 6, most: 32 }),
+    may("time_expire", text(64)),
+    may("attach", Kind::Text { least: 0, most: 128 }),
+    must("notify_url", text(255)),
+    may("goods_tag", text(32)),
+    may("limit_pay", Kind::Texts),
+    may("support_fapiao", Kind::Bool),
+    must("amount", Kind::Object(AMOUNT)),
+    must("payer", Kind::Object(PAYER)),
+    may("detail", Kind::Object(DETAIL)),
+    may("scene_info", Kind::Object(SCENE)),
+    may("settle_info", Kind::Object(SETTLE)),
+];
+
+const AMOUNT: &[Field] = &[must("total", Kind::Number { least: 1 }), may("currency", text(16))];
+
+const PAYER: &[Field] = &[must("openid", text(128))];
+
+const DETAIL: &[Field] = &[
+    may("cost_price", Kind::Number { least: 0 }),
+    may("invoice_id", text(32)),
+    may("goods_detail", Kind::Objects(GOODS)),
+];
+
+const GOODS: &[Field] = &[
+    must("merchant_goods_id", text(32)),
+    may("wechatpay_goods_id", text(32)),
+    may("goods_name", text(256)),
+    must("quantity", Kind::Number { least: 1 }),
+    must("unit_price", Kind::Number { least: 0 }),
+];
+
+const SCENE: &[Field] =
+    &[must("payer_client_ip", text(45)), may("device_id", text(32)), may("store_info", Kind::Object(STORE))];
+
+/// All four, as the stricter one of two documents has it.
+const STORE: &[Field] =
+    &[must("id", text(32)), must("name", text(256)), must("area_code", text(32)), must("address", text(512))];
+
+const SETTLE: &[Field] = &[may("profit_sharing", Kind::Bool)];
+
+const CLOSING: &[Field] = &[must("mchid", text(32))];
+
+/// The body of a request for an order.
+pub(super) fn order(body: &[u8]) -> Result<Value, Reply> {
+    parse(body, ORDER)
+}
+
+/// The body of a request that closes one.
+pub(super) fn closing(body: &[u8]) -> Result<Value, Reply> {
+    parse(body, CLOSING)
+}
+
+fn parse(body: &[u8], fields: &[Field]) -> Result<Value, Reply> {
+    let not_json = || Reply::refusal(400, "PARAM_ERROR", "请求体不是合法的JSON格式");
+    let value: Value = serde_json::from_slice(body).map_err(|_| not_json())?;
+    if !value.is_object() {
+        return Err(not_json());
+    }
+    check_object(&value, fields, "").map_err(|(field, issue)| Reply::bad_field(&field, issue))?;
+    Ok(value)
+}
+
+/// The field that is wrong, as a JSON pointer, and what is.
+type Wrong = (String, &'static str);
+
+fn check_object(value: &Value, fields: &[Field], at: &str) -> Result<(), Wrong> {
+    let object = value.as_object().ok_or((at.to_owned(), "not an object"))?;
+    for (name, value) in object {
+        let at = format!("{at}/{name}");
+        match fields.iter().find(|field| field.name == name) {
+            Some(field) => check(value, &field.kind, &at)?,
+            None => return Err((at, "unknown field")),
+        }
+    }
+    let missing = fields.iter().find(|field| field.required && !object.contains_key(field.name));
+    missing.map_or(Ok(()), |field| Err((format!("{at}/{}", field.name), "missing")))
+}
+
+fn check(value: &Value, kind: &Kind, at: &str) -> Result<(), Wrong> {
+    let problem = match (kind, value) {
+        (_, Value::Null) => Some("null"),
+        (Kind::Object(fields), _) => return check_object(value, fields, at),
+        (Kind::Objects(fields), Value::Array(values)) => {
+            return values.iter().zip(0..).try_for_each(|(value, n)| check_object(value, fields, &format!("{at}/{n}")));
+        }
+        (Kind::Text { least, most }, Value::String(text)) => text_problem(text, *least, *most),
+        (Kind::Texts, Value::Array(values)) => {
+            return values.iter().zip(0..).try_for_each(|(value, n)| check(value, &text(32), &format!("{at}/{n}")));
+        }
+        (Kind::Number { least }, value) => match value.as_i64() {
+            Some(number) if number >= *least => None,
+            Some(_) => Some("too small"),
+            None => Some("not an integer"),
+        },
+        (Kind::Bool, Value::Bool(_)) => None,
+        _ => Some("of the wrong type"),
+    };
+    problem.map_or(Ok(()), |problem| Err((at.to_owned(), problem)))
+}
+
+fn text_problem(text: &str, least: usize, most: usize) -> Option<&'static str> {
+    match text.chars().count() {
+        length if length < least => Some("too short"),
+        length if length > most => Some("too long"),
+        _ if text.chars().any(|character| character.len_utf8() > 3) => Some("a character of four bytes"),
+        _ => None,
+    }
+}

@@ -24,6 +24,8 @@ mod properties;
 mod sandbox;
 mod sandbox_oauth;
 mod sandbox_open_data;
+mod sandbox_pay;
+mod sandbox_payment;
 mod sandbox_tokens;
 mod secrecy;
 mod secrecy_of_answers;

@@ -26,6 +26,7 @@ mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_pay;
 mod sandbox_payment;
+mod sandbox_start;
 mod sandbox_tokens;
 mod secrecy;
 mod secrecy_of_answers;

@@ -1,10 +1,15 @@
 //! The sandbox's people pay, and its WeChat Pay tells the merchant.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use axum::http::HeaderMap;
+use local::pay_keys::PayKeys;
+use local::sample;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use tests::apps::MINI_PROGRAM;
 use tests::merchant::{Inbox, Merchant, Message};
+use tests::root;
 use tests::world::World;
 
 /// A world with a merchant, who is told of payments.
@@ -234,4 +239,61 @@ async fn a_forged_notification_has_the_one_thing_wrong() {
     assert_eq!((&envelope["event_type"], &envelope["summary"]), (&json!("REFUND.SUCCESS"), &json!("退款成功")));
     assert_eq!(envelope["resource"]["original_type"], "refund");
     assert_eq!(shop.merchant.open(&forged).unwrap()["refund_status"], "SUCCESS");
+}
+
+/// A sample event of `pay-notify`, as it comes to this merchant.
+fn sample_of(shop: &Shop, case: &str) -> Message {
+    let event = sample::fresh(&root(), "pay-notify", case, shop.world.now()).unwrap();
+    let event = sample::sign(event, shop.world.machine.pay_keys(), shop.world.now()).unwrap();
+    assert_eq!(event.get("sample"), None);
+    let mut headers = HeaderMap::new();
+    for (name, value) in event["headers"].as_object().unwrap() {
+        let name = axum::http::HeaderName::from_lowercase(name.as_bytes()).unwrap();
+        headers.insert(name, value.as_str().unwrap().parse().unwrap());
+    }
+    let message = Message { status: 0, headers, body: event["body"].as_str().unwrap().as_bytes().to_vec() };
+    assert_eq!(message.header("content-length"), message.body.len().to_string());
+    message
+}
+
+#[tokio::test]
+async fn the_sample_events_are_signed_by_the_machine_that_runs() {
+    let shop = Shop::open([]).await;
+    let now = Timestamp::from(shop.world.now()).as_secs();
+    for (case, trusted, time, pointer, value) in [
+        ("valid", true, now, "/amount/total", json!(100)),
+        ("unknown-order", true, now, "/out_trade_no", json!("noOrder0000000000000000000000001")),
+        ("wrong-amount", true, now, "/amount/total", json!(1)),
+        ("refund", true, now, "/refund_status", json!("SUCCESS")),
+        ("signtest", false, now, "/amount/total", json!(100)),
+        ("stale", true, now - 360, "/amount/total", json!(100)),
+        ("tampered", false, now, "/amount/total", json!(100)),
+    ] {
+        let message = sample_of(&shop, case);
+        assert_eq!(
+            (shop.merchant.trusts(&message), message.header("wechatpay-timestamp")),
+            (trusted, &*time.to_string())
+        );
+        assert_eq!(shop.merchant.open(&message).unwrap().pointer(pointer), Some(&value), "{case}");
+    }
+    let xml = sample_of(&shop, "not-json");
+    assert!(shop.merchant.trusts(&xml) && xml.body.starts_with(b"<xml>"));
+    assert_eq!(sample::cases(&root(), "pay-notify").len(), 8);
+}
+
+#[tokio::test]
+async fn the_keys_are_written_for_sample_events_and_for_nobody_else() {
+    let shop = Shop::open([]).await;
+    let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
+    let path = std::env::temp_dir().join(name);
+    shop.world.machine.write_pay_keys(path.clone()).unwrap();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    let keys = PayKeys::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(mode & 0o777, 0o600);
+    let now = shop.world.now();
+    let event = sample::fresh(&root(), "pay-notify", "valid", now).unwrap();
+    let signed = sample::sign(event, &keys, now).unwrap();
+    assert_eq!(signed["headers"]["wechatpay-serial"], shop.merchant.config["publicKeyId"]);
+    assert!(PayKeys::read(&path).is_err());
 }

@@ -28,7 +28,7 @@ use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::delivery::{Settings, release, resend, send};
-pub(crate) use self::notification::Notification;
+pub(crate) use self::notification::{Notification, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::reply::Reply;
 pub(crate) use self::signature::sign;

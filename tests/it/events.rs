@@ -166,6 +166,41 @@ async fn every_event_of_query_order_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn every_event_of_pay_notify_gets_its_answer() {
+    let world = World::start_embedded().await;
+    let instance = world.instance("pay-notify").await;
+    let refused = Some(json!({ "code": "FAIL", "message": "not verified" }));
+    let expected = [
+        ("wrong-amount", 204, None),
+        ("valid", 204, None),
+        ("unknown-order", 204, None),
+        ("refund", 204, None),
+        ("signtest", 401, refused.clone()),
+        ("stale", 401, refused.clone()),
+        ("tampered", 401, refused.clone()),
+        ("not-json", 401, refused),
+    ];
+    let cases: Vec<_> = expected.iter().map(|(case, ..)| (*case, Value::Null)).collect();
+    expect_every_file("pay-notify", &cases);
+    for (case, status, body) in expected {
+        let event = sample::fresh(&root(), "pay-notify", case, world.now()).unwrap();
+        let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
+        let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
+        let reply: Value = serde_json::from_slice(&result).unwrap();
+        assert_eq!(reply["statusCode"], status, "{case}: {reply}");
+        let json = reply["body"]
+            .as_str()
+            .filter(|body| !body.is_empty())
+            .map(|body| serde_json::from_str::<Value>(body).unwrap());
+        assert_eq!(json, body, "{case}");
+        let rows = world.rows().await;
+        let row = rows.iter().find(|row| row["pk"].as_s().unwrap() == &format!("ORDER#{DEMO_ORDER}")).unwrap();
+        let is_paid = case != "wrong-amount";
+        assert_eq!(row["tradeState"].as_s().unwrap(), if is_paid { "SUCCESS" } else { "NOTPAY" }, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn every_event_of_token_refresher_gets_its_answer() {
     let (mini_program, official_account) = (MINI_PROGRAM, OFFICIAL_ACCOUNT);
     let refreshed = |tokens: &[(&str, &str)]| {
@@ -291,6 +326,7 @@ async fn check(function: &str, expected: &[(&str, Value)]) {
     expect_every_file(function, expected);
     for (case, expected) in expected {
         let event = sample::fresh(&root(), function, case, world.now()).unwrap();
+        let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
         let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
         let reply = reply(&result);
         assert_eq!(reply.header("content-type"), "application/json", "{case}");

@@ -138,14 +138,18 @@ impl World {
 
     /// Whether a text is anywhere in the table, in the clear.
     pub async fn table_shows(&self, text: &str) -> bool {
-        let shows = |value: &AttributeValue| {
-            let bytes = match value {
-                AttributeValue::S(text) | AttributeValue::N(text) => text.as_bytes(),
-                AttributeValue::B(blob) => blob.as_ref(),
-                other => panic!("{other:?}"),
-            };
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        };
-        self.rows().await.iter().flat_map(|row| row.values()).any(shows)
+        self.rows().await.iter().flat_map(|row| row.values()).any(|value| shows(value, text))
     }
+}
+
+fn shows(value: &AttributeValue, text: &str) -> bool {
+    let bytes = match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.as_bytes(),
+        AttributeValue::B(blob) => blob.as_ref(),
+        AttributeValue::Bool(_) => return false,
+        AttributeValue::L(list) => return list.iter().any(|value| shows(value, text)),
+        AttributeValue::M(map) => return map.values().any(|value| shows(value, text)),
+        other => panic!("{other:?}"),
+    };
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

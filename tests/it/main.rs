@@ -15,6 +15,7 @@ mod identities;
 mod login;
 mod machine;
 mod oauth_login;
+mod order_crash;
 mod order_model;
 mod phone_code;
 mod phone_decrypt;

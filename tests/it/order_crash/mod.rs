@@ -103,7 +103,7 @@ impl Scene {
 }
 
 async fn replied(invocation: JoinHandle<InvocationResult>) -> Reply {
-    reply(&invocation.await.unwrap().expect("a reply"))
+    reply(&invocation.await.unwrap().unwrap())
 }
 
 fn number(reply: &Reply) -> &str {

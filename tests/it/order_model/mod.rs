@@ -3,6 +3,7 @@
 //! The same cases are drawn in every run, as in `properties`; only the numbers that the functions make up differ.
 
 mod bursts;
+mod checks;
 mod model;
 mod sequences;
 mod shop;

@@ -8,11 +8,13 @@ pub mod cards;
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod lambda_proxy;
+pub mod ledger;
 pub mod logs;
 pub mod merchant;
 pub mod open_data;
 pub mod pay_vectors;
 pub mod readers;
+pub mod shop;
 pub mod upstream;
 pub mod world;
 

@@ -34,6 +34,7 @@ pub struct World {
     /// The machine.
     pub machine: Machine,
     client: Client,
+    table: SdkTable,
     clock: Clock,
     offset_secs: Arc<AtomicU64>,
 }
@@ -68,7 +69,8 @@ impl World {
         };
         let options = Options { env, clock: clock.clone(), make_table: true, ..Options::default() };
         let machine = Machine::start(options).await.expect("the machine starts");
-        Self { machine, client: Client::default(), clock, offset_secs }
+        let table = SdkTable::from_env(machine.env()).unwrap();
+        Self { machine, client: Client::default(), table, clock, offset_secs }
     }
 
     /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
@@ -158,7 +160,7 @@ impl World {
 
     /// The table, as the SDK sees it.
     pub fn table(&self) -> SdkTable {
-        SdkTable::from_env(self.machine.env()).unwrap()
+        self.table.clone()
     }
 
     /// Calls WeChat's API as a server does; `null` is no body.
@@ -205,7 +207,8 @@ pub fn reply(result: &[u8]) -> Reply {
         headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value);
     }
     let status = u16::try_from(reply["statusCode"].as_u64().unwrap()).unwrap();
-    Reply { status, headers, json: serde_json::from_str(reply["body"].as_str().unwrap()).unwrap() }
+    let json = reply["body"].as_str().filter(|body| !body.is_empty());
+    Reply { status, headers, json: json.map_or(Value::Null, |body| serde_json::from_str(body).unwrap()) }
 }
 
 /// A sample event with another body.

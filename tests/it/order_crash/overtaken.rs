@@ -58,7 +58,31 @@ async fn a_slow_request_whose_key_was_freed_begins_anew() {
     scene.assert_adds_up(STOCK - QUANTITY, 1, "freed").await;
 }
 
-/// An order that is about to be made.
+#[tokio::test]
+async fn a_slow_refusal_frees_no_key_for_which_there_is_an_order_by_now() {
+    for is_freed_meanwhile in [false, true] {
+        let scene = Scene::start().await;
+        scene.world.put_product(SKU, PRICE, Some(0)).await;
+        let slow = hold_order(&scene).await;
+        if is_freed_meanwhile {
+            free_key(&scene).await;
+        }
+        scene.world.advance(TAKEN_FOR_DEAD);
+        scene.world.put_product(SKU, PRICE, Some(STOCK)).await;
+        let made = scene.ordered().await;
+        let ledger = scene.ledger().await;
+        scene.proxy.release();
+        // It finds the order of whoever was faster.
+        let slow = replied(slow).await;
+        assert_eq!(slow.status, 200, "{:?}", slow.json);
+        assert_eq!(number(&slow), made);
+        assert_eq!(scene.ledger().await, ledger);
+        assert_eq!(scene.ordered().await, made);
+        scene.assert_adds_up(STOCK - QUANTITY, 1, "a slow refusal").await;
+    }
+}
+
+/// A request that is about to make an order, or to free its key.
 async fn hold_order(scene: &Scene) -> JoinHandle<InvocationResult> {
     scene.proxy.inject("TransactWriteItems", 1, Kind::Hold);
     let slow = scene.spawn("create-order", scene.order_event()).await;

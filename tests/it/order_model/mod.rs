@@ -20,7 +20,7 @@ type Checked = Result<(), TestCaseError>;
 
 /// Runs so many cases, each with a runtime of its own that ends with it.
 fn for_all<T: Debug>(cases: u32, strategy: impl Strategy<Value = T>, case: impl AsyncFn(&T) -> Checked) {
-    let config = ProptestConfig { max_shrink_iters: 300, ..ProptestConfig::with_cases(cases) };
+    let config = ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::with_cases(cases) };
     let run = |value: T| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(case(&value))

@@ -153,7 +153,17 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(prop_oneof![5 => of_users(), 5 => of_wechat_pay(), 2 => of_nobody()], 20..50)
 }
 
+/// Everybody wants the last ones, mostly by keys of their own.
+fn rush() -> impl Strategy<Value = Vec<Step>> {
+    let cart = (1..PRODUCTS.len(), 1..=3_u64).prop_map(|(product, quantity)| Cart::from([(product, quantity)]));
+    let wish = cart.prop_map(|cart| Wish { cart, insists: true, reversed: false });
+    let order =
+        (0..USERS, 0..8 * KEYS, wish).prop_map(|(user, key, wish)| Step::Create { user, key, wish, loss: None });
+    vec(order, 6..12)
+}
+
 /// Some at a time.
 pub(super) fn bursts() -> impl Strategy<Value = Vec<Vec<Step>>> {
-    vec(vec(prop_oneof![1 => of_users(), 1 => of_wechat_pay()], 2..8), 4..10)
+    let mixed = vec(prop_oneof![1 => of_users(), 1 => of_wechat_pay()], 2..8);
+    vec(prop_oneof![3 => mixed, 1 => rush()], 4..10)
 }

@@ -25,7 +25,7 @@ const STOCK: u64 = 10;
 const QUANTITY: u64 = 2;
 
 /// By then whoever was at it is taken for dead.
-const TAKEN_FOR_DEAD: Duration = Duration::from_secs(3);
+const TAKEN_FOR_DEAD: Duration = Duration::from_secs(4);
 
 /// One buyer in a shop, behind a DynamoDB that can go wrong.
 struct Scene {

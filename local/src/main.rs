@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use local::functions::Functions;
 use local::machine::{Machine, Options};
+use local::pay_keys::PayKeys;
 use local::{demo, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
@@ -136,7 +137,13 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
 }
 
 fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
-    let event = sample::fresh(&root(), function, case, Clock::system().now())?;
+    let now = Clock::system().now();
+    let mut event = sample::fresh(&root(), function, case, now)?;
+    if sample::is_of_wechat_pay(&event) {
+        let keys = PayKeys::read(&root().join(PAY_KEYS));
+        let keys = keys.map_err(|err| format!("{PAY_KEYS} cannot be read ({err}): run `cargo dev` first"))?;
+        event = sample::sign(event, &keys, now)?;
+    }
     println!("{event:#}");
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use shared::wechat::SessionKey;
 use shared::wechat::open_data::EncryptedData;
@@ -12,7 +13,9 @@ use shared::wechat::open_data::EncryptedData;
 use crate::demo_user::DEMO_SESSION_KEY;
 use crate::event::{epoch_millis, log_time};
 use crate::functions::request_id;
+use crate::pay_keys::PayKeys;
 use crate::sandbox::encrypt;
+use crate::sandbox::pay::{self, Tamper};
 
 /// Why there is no such event.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,8 @@ use crate::sandbox::encrypt;
 pub enum SampleError {
     #[error("{} is not a JSON object", path.display())]
     Malformed { path: PathBuf },
+    #[error("`sample` of the event does not say how to sign it")]
+    Signing(#[source] serde_json::Error),
     #[error("there is no event {case} of {function}; there are: {}", known.join(", "))]
     Unknown { function: String, case: String, known: Vec<String> },
     #[error("{} cannot be read", path.display())]
@@ -56,6 +61,54 @@ fn with_fresh_watermark(body: &str, now: SystemTime) -> Option<String> {
     input["encryptedData"] = encrypted.encrypted_data.into();
     input["iv"] = encrypted.iv.into();
     Some(input.to_string())
+}
+
+/// The field beside those of an event which says that WeChat Pay sends it.
+const SIGNED: &str = "sample";
+
+/// How WeChat Pay signs a sample event.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signing {
+    tamper: Option<Tamper>,
+}
+
+/// Whether WeChat Pay sends this event, so that it has to be signed.
+pub fn is_of_wechat_pay(event: &Value) -> bool {
+    event.get(SIGNED).is_some()
+}
+
+/// The event with its notification encrypted and signed as by the WeChat Pay of these keys `now`. One that is not WeChat
+/// Pay's stays as it is.
+///
+/// In the file, `resource.plaintext` of the body is what is to be encrypted, and `sample` of the event has the one thing
+/// that is to be wrong, as `tamper`.
+///
+/// # Errors
+///
+/// If `sample` is something else.
+pub fn sign(mut event: Value, keys: &PayKeys, now: SystemTime) -> Result<Value, SampleError> {
+    let Some(signing) = event.as_object_mut().and_then(|event| event.remove(SIGNED)) else { return Ok(event) };
+    let Signing { tamper } = serde_json::from_value(signing).map_err(SampleError::Signing)?;
+    let body = event["body"].as_str().unwrap_or_default();
+    let body = encrypted(body, keys, now, tamper).unwrap_or_else(|| body.to_owned());
+    let signed = pay::sign(keys, body, Timestamp::from(now).as_secs(), tamper);
+    event["headers"]["content-length"] = signed.body.len().to_string().into();
+    for (name, value) in signed.headers {
+        event["headers"][name.to_ascii_lowercase()] = value.into();
+    }
+    event["body"] = signed.body.into();
+    Ok(event)
+}
+
+/// `None` if there is nothing to be encrypted in the body.
+fn encrypted(body: &str, keys: &PayKeys, now: SystemTime, tamper: Option<Tamper>) -> Option<String> {
+    let mut body: Value = serde_json::from_str(body).ok()?;
+    let resource = body.get("resource")?;
+    let (plaintext, original_type) = (resource.get("plaintext")?.to_string(), resource.get("original_type")?.as_str()?);
+    body["resource"] = pay::encrypted(&plaintext, original_type, &keys.api_v3, tamper);
+    body["create_time"] = json!(pay::beijing_time(now.into()));
+    Some(body.to_string())
 }
 
 /// The event as it is in the file.

@@ -241,6 +241,7 @@ async fn check(function: &str, expected: &[(&str, Value)]) {
     expect_every_file(function, expected);
     for (case, expected) in expected {
         let event = sample::fresh(&root(), function, case, world.now()).unwrap();
+        let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
         let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
         let reply = reply(&result);
         assert_eq!(reply.header("content-type"), "application/json", "{case}");

@@ -9,6 +9,7 @@ pub mod dynamodb_proxy;
 pub mod http;
 pub mod lambda_proxy;
 pub mod logs;
+pub mod merchant;
 pub mod open_data;
 pub mod readers;
 pub mod upstream;

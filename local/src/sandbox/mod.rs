@@ -11,7 +11,7 @@ mod encrypted;
 mod faults;
 mod gate;
 mod grants;
-mod pay;
+pub(crate) mod pay;
 mod people;
 mod quota;
 mod sns;

@@ -28,7 +28,7 @@ use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::delivery::{Settings, release, resend, send};
-pub(crate) use self::notification::Notification;
+pub(crate) use self::notification::{Notification, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::reply::Reply;
 pub(crate) use self::signature::sign;
@@ -48,7 +48,7 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route(BY_NUMBER, get(transactions::by_number))
         .route(CLOSE, post(transactions::close))
         .route(JSAPI, post(transactions::jsapi))
-        .layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
+        .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
 }
 
 /// What WeChat Pay knows.

@@ -114,9 +114,12 @@ impl World {
         self.sandbox("POST", "/faults", fault).await;
     }
 
-    /// Puts a row of texts into the table.
+    /// Puts a row of texts and numbers into the table.
     pub async fn put(&self, row: Value) {
-        let attribute = |value: &Value| AttributeValue::S(value.as_str().unwrap().to_owned());
+        let attribute = |value: &Value| match value {
+            Value::Number(number) => AttributeValue::N(number.to_string()),
+            text => AttributeValue::S(text.as_str().unwrap().to_owned()),
+        };
         let row = row.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
         let table = self.table();
         table.client().put_item().table_name(table.name()).set_item(Some(row.collect())).send().await.unwrap();
@@ -138,14 +141,18 @@ impl World {
 
     /// Whether a text is anywhere in the table, in the clear.
     pub async fn table_shows(&self, text: &str) -> bool {
-        let shows = |value: &AttributeValue| {
-            let bytes = match value {
-                AttributeValue::S(text) | AttributeValue::N(text) => text.as_bytes(),
-                AttributeValue::B(blob) => blob.as_ref(),
-                other => panic!("{other:?}"),
-            };
-            bytes.windows(text.len()).any(|window| window == text.as_bytes())
-        };
-        self.rows().await.iter().flat_map(|row| row.values()).any(shows)
+        self.rows().await.iter().flat_map(|row| row.values()).any(|value| shows(value, text))
     }
+}
+
+fn shows(value: &AttributeValue, text: &str) -> bool {
+    let bytes = match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.as_bytes(),
+        AttributeValue::B(blob) => blob.as_ref(),
+        AttributeValue::Bool(_) => return false,
+        AttributeValue::L(list) => return list.iter().any(|value| shows(value, text)),
+        AttributeValue::M(map) => return map.values().any(|value| shows(value, text)),
+        other => panic!("{other:?}"),
+    };
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

@@ -15,6 +15,7 @@ mod identities;
 mod login;
 mod machine;
 mod oauth_login;
+mod orders;
 mod phone_code;
 mod phone_decrypt;
 mod phone_session;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
     TimeToLiveSpecification,
 };
 use dynoxide::Database;
@@ -143,4 +143,24 @@ async fn wait_until_active(table: &SdkTable) -> Result<(), Option<String>> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Err(Some("not active yet".to_owned()))
+}
+
+/// A sandbox knows nothing of the tokens that another one has given out, nor does WeChat: no card signed with one of those
+/// would be good. WeChat's own are given out again.
+pub(crate) async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
+    let failed = |code: Option<&str>| StartError::Table {
+        name: table.name().to_owned(),
+        problem: code.unwrap_or("no answer").to_owned(),
+    };
+    let scan = table.client().scan().table_name(table.name()).projection_expression("pk, sk");
+    let tokens = scan
+        .filter_expression("sk = :token")
+        .expression_attribute_values(":token", AttributeValue::S("TOKEN".to_owned()));
+    let mut tokens = tokens.into_paginator().items().send();
+    while let Some(key) = tokens.next().await {
+        let key = key.map_err(|err| failed(err.code()))?;
+        let delete = table.client().delete_item().table_name(table.name()).set_key(Some(key)).send().await;
+        delete.map_err(|err| failed(err.code()))?;
+    }
+    Ok(())
 }

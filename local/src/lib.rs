@@ -8,6 +8,7 @@ mod environment;
 mod event;
 pub mod functions;
 mod gateway;
+mod halves;
 mod instance;
 mod invoke;
 pub mod machine;

@@ -4,8 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-use aws_sdk_dynamodb::types::AttributeValue;
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::net::{HttpClient, Tls};
@@ -17,6 +15,7 @@ use crate::dynamodb::{self, EmbeddedDynamoDb};
 use crate::environment::{self, Embedded, Keys};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
+use crate::halves::Halves;
 use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::schedule::Schedule;
@@ -110,10 +109,10 @@ impl Machine {
         let Options { bind, clock, env: outside, .. } = &options;
         let keys = keys(&options)?;
         let gateway = server::bind(*bind, options.port, "--port").await?;
-        let is_whole = WECHAT.map(|name| outside.get(name).is_none());
-        let sandbox = match is_whole {
-            [false, false] => None,
-            _ => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
+        let halves = Halves::wanted(outside);
+        let sandbox = match halves.is_any_wanted() {
+            true => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
+            false => None,
         };
         let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
             Some(_) => None,
@@ -134,16 +133,15 @@ impl Machine {
         dynamodb::ensure_table(&table, options.make_table || !is_aws(&env)).await?;
         if dynamodb.is_some() {
             catalog::load(&table).await?;
-            forget_tokens(&table).await?;
+            dynamodb::forget_tokens(&table).await?;
         }
 
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
-            warn_of_foreign_keys(outside);
-            let [knows_people, _] = is_whole;
+            halves.warn_of_foreign_keys(outside);
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
-            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, knows_people);
-            if let (Some(_), true, Some(user)) = (&dynamodb, knows_people, sandbox.demo_user()) {
+            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, halves.wechat);
+            if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &user).await?;
             }
             servers.push(Server::start(listener, sandbox.router()));
@@ -198,7 +196,7 @@ impl Machine {
         environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
     }
 
-    /// Writes the keys of the sandbox's WeChat Pay, for sample events to be signed with. Only the owner may read the file.
+    /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file.
     ///
     /// # Errors
     ///
@@ -222,43 +220,10 @@ impl Machine {
     }
 }
 
-/// The two halves of the sandbox, which answers both as long as one of them is wanted.
-const WECHAT: [&str; 2] = ["WECHAT_API_URLS", "WECHATPAY_API_URLS"];
-
-/// Nothing that the sandbox signs would be right for somebody who has the public key of the real WeChat Pay.
-fn warn_of_foreign_keys(outside: &Env) {
-    let of_somebody = ["WECHATPAY", "WECHATPAY_SECRET_ARN"].into_iter().find(|name| outside.get(name).is_some());
-    if let (Some(variable), None) = (of_somebody, outside.get("WECHATPAY_API_URLS")) {
-        tracing::warn!(
-            "{variable} is set and WECHATPAY_API_URLS is not: the sandbox has no private key to sign with for its public key, and knows its own merchant only"
-        );
-    }
-}
-
 fn keys(options: &Options) -> Result<Keys, StartError> {
     let Some(data) = &options.data else { return Ok(Keys::random()) };
     let keys = std::fs::create_dir_all(data).and_then(|()| Keys::kept_in(data));
     keys.map_err(|source| StartError::File { path: data.clone(), source })
-}
-
-/// A sandbox knows nothing of the tokens that another one has given out, nor does WeChat: no card signed with one of those
-/// would be good. WeChat's own are given out again.
-async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
-    let failed = |code: Option<&str>| StartError::Table {
-        name: table.name().to_owned(),
-        problem: code.unwrap_or("no answer").to_owned(),
-    };
-    let scan = table.client().scan().table_name(table.name()).projection_expression("pk, sk");
-    let tokens = scan
-        .filter_expression("sk = :token")
-        .expression_attribute_values(":token", AttributeValue::S("TOKEN".to_owned()));
-    let mut tokens = tokens.into_paginator().items().send();
-    while let Some(key) = tokens.next().await {
-        let key = key.map_err(|err| failed(err.code()))?;
-        let delete = table.client().delete_item().table_name(table.name()).set_key(Some(key)).send().await;
-        delete.map_err(|err| failed(err.code()))?;
-    }
-    Ok(())
 }
 
 /// Where a part that listens on `address` is reached from this machine.

@@ -11,6 +11,7 @@ mod reply;
 mod schema;
 mod signature;
 mod tamper;
+mod transaction;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};

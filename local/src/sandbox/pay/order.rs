@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::clock::Timestamp;
 use shared::random;
 use url::{Host, Url};
 
+use super::beijing_digits;
 use super::notification::{Notification, TRANSACTION_SUCCESS};
 use super::reply::Reply;
-use super::{beijing_digits, beijing_time};
 
 /// How long a prepay_id is good.
 const PREPAY_TTL: Duration = Duration::from_secs(2 * 3600);
@@ -39,12 +39,12 @@ pub(crate) struct Order {
 #[derive(Clone, Debug)]
 pub(crate) struct OrderRequest {
     pub(crate) appid: String,
-    mchid: String,
+    pub(super) mchid: String,
     pub(crate) out_trade_no: String,
     pub(crate) openid: String,
     pub(crate) total: u64,
-    attach: Option<String>,
-    device_id: Option<String>,
+    pub(super) attach: Option<String>,
+    pub(super) device_id: Option<String>,
     pub(crate) notify_url: String,
     expires_at: Option<Timestamp>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct OrderRequest {
 pub(crate) struct Payment {
     pub(crate) transaction_id: String,
     pub(crate) payer_total: u64,
-    paid_at: Timestamp,
+    pub(super) paid_at: Timestamp,
     /// What the merchant is told of it.
     pub(crate) notification: Option<Notification>,
 }
@@ -200,57 +200,6 @@ impl Order {
             Some(_) => "SUCCESS",
             None if self.is_closed(now) => "CLOSED",
             None => "NOTPAY",
-        }
-    }
-
-    /// The object of a query, and of the notification.
-    pub(crate) fn transaction(&self, now: Timestamp) -> Value {
-        let request = &self.request;
-        let state = self.state(now);
-        let mut transaction = json!({
-            "appid": request.appid,
-            "mchid": request.mchid,
-            "out_trade_no": request.out_trade_no,
-            "trade_state": state,
-            "trade_state_desc": match state {
-                "SUCCESS" => "支付成功",
-                "CLOSED" => "订单已关闭",
-                _ => "订单未支付",
-            },
-            "amount": { "total": request.total, "currency": "CNY" },
-        });
-        if let Some(device_id) = &request.device_id {
-            transaction["scene_info"] = json!({ "device_id": device_id });
-        }
-        if let Some(payment) = &self.payment {
-            self.add_payment(&mut transaction, payment);
-        }
-        transaction
-    }
-
-    fn add_payment(&self, transaction: &mut Value, payment: &Payment) {
-        transaction["transaction_id"] = payment.transaction_id.as_str().into();
-        transaction["trade_type"] = "JSAPI".into();
-        transaction["bank_type"] = "OTHERS".into();
-        transaction["attach"] = self.request.attach.as_deref().unwrap_or_default().into();
-        transaction["success_time"] = beijing_time(payment.paid_at).into();
-        transaction["payer"] = json!({ "openid": self.request.openid });
-        transaction["amount"]["payer_total"] = payment.payer_total.into();
-        transaction["amount"]["payer_currency"] = "CNY".into();
-        let coupon = self.request.total - payment.payer_total;
-        if coupon > 0 {
-            transaction["promotion_detail"] = json!([{
-                "coupon_id": "109519",
-                "name": "立减券",
-                "scope": "GLOBAL",
-                "type": "CASH",
-                "amount": coupon,
-                "stock_id": "931386",
-                "wechatpay_contribute": coupon,
-                "merchant_contribute": 0,
-                "other_contribute": 0,
-                "currency": "CNY",
-            }]);
         }
     }
 }

@@ -1,0 +1,60 @@
+//! An order as WeChat Pay tells of it.
+
+use serde_json::{Value, json};
+use shared::clock::Timestamp;
+
+use super::beijing_time;
+use super::order::{Order, Payment};
+
+impl Order {
+    /// The object of a query, and of the notification.
+    pub(crate) fn transaction(&self, now: Timestamp) -> Value {
+        let request = &self.request;
+        let state = self.state(now);
+        let mut transaction = json!({
+            "appid": request.appid,
+            "mchid": request.mchid,
+            "out_trade_no": request.out_trade_no,
+            "trade_state": state,
+            "trade_state_desc": match state {
+                "SUCCESS" => "支付成功",
+                "CLOSED" => "订单已关闭",
+                _ => "订单未支付",
+            },
+            "amount": { "total": request.total, "currency": "CNY" },
+        });
+        if let Some(device_id) = &request.device_id {
+            transaction["scene_info"] = json!({ "device_id": device_id });
+        }
+        if let Some(payment) = &self.payment {
+            self.add_payment(&mut transaction, payment);
+        }
+        transaction
+    }
+
+    fn add_payment(&self, transaction: &mut Value, payment: &Payment) {
+        transaction["transaction_id"] = payment.transaction_id.as_str().into();
+        transaction["trade_type"] = "JSAPI".into();
+        transaction["bank_type"] = "OTHERS".into();
+        transaction["attach"] = self.request.attach.as_deref().unwrap_or_default().into();
+        transaction["success_time"] = beijing_time(payment.paid_at).into();
+        transaction["payer"] = json!({ "openid": self.request.openid });
+        transaction["amount"]["payer_total"] = payment.payer_total.into();
+        transaction["amount"]["payer_currency"] = "CNY".into();
+        let coupon = self.request.total - payment.payer_total;
+        if coupon > 0 {
+            transaction["promotion_detail"] = json!([{
+                "coupon_id": "109519",
+                "name": "立减券",
+                "scope": "GLOBAL",
+                "type": "CASH",
+                "amount": coupon,
+                "stock_id": "931386",
+                "wechatpay_contribute": coupon,
+                "merchant_contribute": 0,
+                "other_contribute": 0,
+                "currency": "CNY",
+            }]);
+        }
+    }
+}

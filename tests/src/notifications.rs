@@ -1,6 +1,8 @@
 //! Notifications of payments that tests send themselves.
 
+use local::sample;
 use serde_json::{Value, json};
+use shared::clock::Timestamp;
 
 use crate::http::Reply;
 use crate::world::World;
@@ -22,6 +24,21 @@ impl Notice {
         let headers = forged["headers"].as_object().unwrap();
         let headers = headers.iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect();
         Self { headers, body: text(&forged["body"]).into_bytes() }
+    }
+
+    /// Any text, signed by WeChat Pay. In an envelope, `resource.plaintext` is encrypted first.
+    pub fn sign(world: &World, body: &str) -> Self {
+        let event = json!({ "sample": {}, "headers": {}, "body": body });
+        let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let headers = event["headers"].as_object().unwrap().iter().filter(|(name, _)| *name != "content-length");
+        let headers = headers.map(|(name, value)| (name.clone(), text(value))).collect();
+        Self { headers, body: text(&event["body"]).into_bytes() }
+    }
+
+    /// The one of a payment that is told in these words.
+    pub async fn telling(world: &World, transaction: &Value) -> Self {
+        Self::forge(world, json!({ "resource": transaction })).await
     }
 
     /// The one of a paid order.
@@ -96,6 +113,24 @@ impl Notice {
             },
             "body": String::from_utf8(self.body.clone()).unwrap(),
             "isBase64Encoded": false,
+        })
+    }
+}
+
+impl World {
+    /// What WeChat Pay would say of an order that has been paid, if it has or not.
+    pub async fn payment_of(&self, number: &str) -> Value {
+        let order = self.order_at_wechat(number).await;
+        let transaction_id = order["transactionId"].as_str().unwrap_or("4200001000000000000000000001");
+        json!({
+            "appid": order["appId"],
+            "mchid": "1900000001",
+            "out_trade_no": number,
+            "transaction_id": transaction_id,
+            "trade_type": "JSAPI",
+            "trade_state": "SUCCESS",
+            "success_time": Timestamp::from(self.now()).to_rfc3339_china(),
+            "amount": { "total": order["total"], "payer_total": order["total"], "currency": "CNY" },
         })
     }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::{HeaderMap, HeaderName, Response};
 use serde_json::Value;
 
 use crate::http::Client;
+use crate::notifications::Notice;
 use crate::world::World;
 
 /// What was sent.
@@ -46,6 +47,7 @@ pub struct PayProxy {
 #[derive(Debug, Default)]
 struct Seen {
     target: Option<String>,
+    answer: Option<Notice>,
     sent: Vec<Sent>,
 }
 
@@ -71,6 +73,11 @@ impl PayProxy {
         self.state.lock().unwrap().target = None;
     }
 
+    /// From now on this is the answer to everything.
+    pub fn answer(&self, answer: Notice) {
+        self.state.lock().unwrap().answer = Some(answer);
+    }
+
     /// What was sent so far; and starts anew.
     pub fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.state.lock().unwrap().sent)
@@ -92,11 +99,18 @@ async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body>
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
     let sent = Sent { line: format!("{} {path}", parts.method), headers: parts.headers.clone(), body: body.clone() };
-    let target = {
+    let (target, answer) = {
         let mut state = proxy.state.lock().unwrap();
         state.sent.push(sent);
-        state.target.clone()
+        (state.target.clone(), state.answer.clone())
     };
+    if let Some(Notice { headers, body }) = answer {
+        let mut response = Response::new(Body::from(body));
+        for (name, value) in headers {
+            response.headers_mut().insert(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        return response;
+    }
     let Some(target) = target else { return std::future::pending().await };
     parts.uri = format!("{target}{path}").parse().unwrap();
     let (status, headers, body) = proxy.client.forward(Request::from_parts(parts, body)).await;

@@ -117,6 +117,37 @@ impl Notice {
     }
 }
 
+/// How payments are told, up to one of them.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "as the sandbox's control has them")]
+pub struct Plan {
+    pub until: usize,
+    pub enabled: bool,
+    pub hold: bool,
+    pub duplicates: usize,
+    pub drop_every: usize,
+    pub signtest_every: usize,
+}
+
+impl Plan {
+    /// What the control takes.
+    pub fn settings(&self) -> Value {
+        json!({
+            "enabled": self.enabled, "hold": self.hold, "duplicates": self.duplicates,
+            "dropEvery": self.drop_every, "signtestEvery": self.signtest_every,
+        })
+    }
+
+    /// How often the nth payment is told at least, probes included.
+    pub fn tries_of(&self, nth: usize) -> usize {
+        let is_every = |every: usize| every > 0 && nth.is_multiple_of(every);
+        if !self.enabled || is_every(self.drop_every) {
+            return 0;
+        }
+        1 + self.duplicates + usize::from(is_every(self.signtest_every))
+    }
+}
+
 impl World {
     /// What WeChat Pay would say of an order that has been paid, if it has or not.
     pub async fn payment_of(&self, number: &str) -> Value {

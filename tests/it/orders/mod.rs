@@ -17,3 +17,4 @@ mod query_answers;
 mod query_order;
 mod query_words;
 mod stock;
+mod storm;

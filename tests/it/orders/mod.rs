@@ -1,5 +1,6 @@
 //! Orders and payments: `create-order`, `query-order` and `pay-notify`.
 
+mod configuration;
 mod create_order;
 mod create_order_input;
 mod idempotency;
@@ -16,5 +17,6 @@ mod prepay_refusals;
 mod query_answers;
 mod query_order;
 mod query_words;
+mod secrecy;
 mod stock;
 mod storm;

@@ -153,7 +153,7 @@ fn in_process(upstreams: &Upstreams, options: &Options) -> Inside {
     tracing::subscriber::set_global_default(lines).unwrap();
     let setup = Setup::new(env, Clock::system()).unwrap();
     let app = runtime.block_on(App::<Login>::start(&setup)).unwrap();
-    let event = subjects::event(Login::NAME).to_string();
+    let event = subjects::event(Login::NAME).now().to_string();
     let login = || {
         let request: Request = lambda_http::request::from_str(&event).expect("the event is of a gateway");
         let response = runtime.block_on(app.respond(request)).unwrap();

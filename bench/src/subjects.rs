@@ -8,6 +8,7 @@ use serde_json::Value;
 use stubs::binaries::{build, root};
 use stubs::runtime_api::{Invocation, Process};
 use stubs::upstreams::{Secrets, Traffic, Upstreams};
+use stubs::wechatpay::notification;
 use tokio::process::Command;
 
 use crate::sizes::Sizes;
@@ -27,7 +28,26 @@ pub struct Subject {
     pub sizes: Option<Sizes>,
     program: Vec<PathBuf>,
     variables: BTreeMap<String, String>,
-    event: Value,
+    event: Event,
+}
+
+/// What it is invoked with.
+#[derive(Debug)]
+pub enum Event {
+    /// A sample event of the function.
+    Sample(Value),
+    /// What WeChat Pay sends, which is good for five minutes only.
+    Notification,
+}
+
+impl Event {
+    /// The event, if it comes now.
+    pub fn now(&self) -> Value {
+        match self {
+            Self::Sample(event) => event.clone(),
+            Self::Notification => notification(),
+        }
+    }
 }
 
 /// One start, with its first answer and some more. Milliseconds.
@@ -48,8 +68,8 @@ pub struct Run {
 impl Subject {
     /// A binary, answering a function's sample event.
     pub fn binary(name: impl Into<String>, path: &Path, function: &str, variables: BTreeMap<String, String>) -> Self {
-        let sizes = Some(Sizes::of(path));
-        Self { name: name.into(), sizes, program: vec![path.to_owned()], variables, event: event(function) }
+        let (sizes, program) = (Some(Sizes::of(path)), vec![path.to_owned()]);
+        Self { name: name.into(), sizes, program, variables, event: event(function) }
     }
 
     /// A program with its arguments, answering the sample event of `login`.
@@ -67,10 +87,11 @@ impl Subject {
 
     /// Invokes it.
     pub async fn invoke(&self, process: &Process) -> Invocation {
-        let invocation = process.invoke(&self.event).await;
+        let invocation = process.invoke(&self.event.now()).await;
         let answer = invocation.outcome.as_ref().expect("a good answer");
         // The reply of a function behind HTTP, or of one that is invoked directly.
-        let is_good = answer["statusCode"] == 200 || answer["failures"] == Value::Array(Vec::new());
+        let is_good = [200, 204].map(Value::from).contains(&answer["statusCode"]);
+        let is_good = is_good || answer["failures"] == Value::Array(Vec::new());
         assert!(is_good, "{}: {answer}", self.name);
         invocation
     }
@@ -121,10 +142,13 @@ pub fn configured(name: &str, function: &str, path: &Path, upstreams: &Upstreams
 }
 
 /// The sample event of a function: a valid one, or what its schedule sends.
-pub fn event(function: &str) -> Value {
+pub fn event(function: &str) -> Event {
+    if function == "pay-notify" {
+        return Event::Notification;
+    }
     let read = |case| std::fs::read(root().join("events").join(function).join(case));
     let event = read("valid.json").or_else(|_| read("scheduled.json")).expect("a function has such an event");
-    serde_json::from_slice(&event).expect("an event is JSON")
+    Event::Sample(serde_json::from_slice(&event).expect("an event is JSON"))
 }
 
 /// A time in milliseconds.

@@ -1,8 +1,11 @@
 //! `cargo demo`: the whole journey of a user, each exchange printed.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
-use axum::http::{Request, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Builder;
+use axum::http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::deadline::Deadline;
@@ -15,6 +18,9 @@ use crate::machine::Machine;
 
 /// A reply of the demo is small.
 const LONGEST_REPLY: usize = 1024 * 1024;
+
+/// A notification comes after a moment.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The step at which the journey ended.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,7 @@ pub async fn run(machine: &Machine, print: impl FnMut(&str)) -> Result<(), DemoE
     let (user, token) = login(&mut journey).await?;
     profile(&mut journey, &user, &token).await?;
     phone(&mut journey, &user, &token).await?;
+    order(&mut journey, &token).await?;
     card(&mut journey, &user, &token).await?;
     logout(&mut journey, &token).await
 }
@@ -93,6 +100,24 @@ async fn phone<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: 
     journey.call("nobody notices", "phone-decrypt", token, code).await.map(|_| ())
 }
 
+/// An order that is paid, and WeChat Pay's notification of it; and one whose notification never comes.
+async fn order<P: FnMut(&str)>(journey: &mut Journey<'_, P>, token: &str) -> Result<(), DemoError> {
+    let items = json!({ "items": [{ "sku": "demo-sticker", "quantity": 2 }, { "sku": "demo-mug", "quantity": 1 }] });
+    let order = journey.order("an order", "demo-1", token, items.clone()).await?;
+    let step = "a double click";
+    let again = journey.order(step, "demo-1", token, items.clone()).await?;
+    let same = order["outTradeNo"] == again["outTradeNo"] && order["totalFen"] == 4100;
+    journey.expect(same, step, "the same order, at our prices")?;
+    journey.pay(&order).await?;
+    journey.notified(&order).await?;
+    journey.is_paid("WeChat Pay has told us", token, &order).await?;
+    let off = Request::put(format!("{}/sandbox/notifications", journey.machine.wechat_url()));
+    journey.exchange("notifications get lost", off, json!({ "enabled": false }), StatusCode::OK).await?;
+    let order = journey.order("another order", "demo-2", token, items).await?;
+    journey.pay(&order).await?;
+    journey.is_paid("so WeChat Pay is asked", token, &order).await
+}
+
 /// Cards of each kind, and a sign-in at the official account that owns them.
 async fn card<P: FnMut(&str)>(journey: &mut Journey<'_, P>, user: &str, token: &str) -> Result<(), DemoError> {
     let token = Some(token);
@@ -125,13 +150,50 @@ struct Journey<'a, P> {
 
 impl<P: FnMut(&str)> Journey<'_, P> {
     async fn sandbox(&mut self, step: &str, path: &str, body: Value) -> Result<Value, DemoError> {
-        let url = format!("{}{path}", self.machine.wechat_url());
-        self.exchange(step, url, None, body, StatusCode::OK).await
+        let request = Request::post(format!("{}{path}", self.machine.wechat_url()));
+        self.exchange(step, request, body, StatusCode::OK).await
     }
 
     async fn call(&mut self, step: &str, function: &str, token: Option<&str>, body: Value) -> Result<Value, DemoError> {
-        let url = format!("{}/{function}", self.machine.gateway_url());
-        self.exchange(step, url, token, body, StatusCode::OK).await
+        self.exchange(step, self.request(function, token), body, StatusCode::OK).await
+    }
+
+    async fn order(&mut self, step: &str, key: &str, token: &str, body: Value) -> Result<Value, DemoError> {
+        let request = self.request("create-order", Some(token)).header("idempotency-key", key);
+        self.exchange(step, request, body, StatusCode::OK).await
+    }
+
+    /// The person pays, with what `wx.requestPayment` is given.
+    async fn pay(&mut self, order: &Value) -> Result<(), DemoError> {
+        let (step, payment) = ("wx.requestPayment", json!({ "payment": order["payment"] }));
+        let paid = self.sandbox(step, "/sandbox/requestPayment", payment).await?;
+        self.expect(paid["errMsg"] == "requestPayment:ok", step, "requestPayment:ok")
+    }
+
+    /// Waits until WeChat Pay's notification has been answered.
+    async fn notified(&mut self, order: &Value) -> Result<(), DemoError> {
+        let step = "WeChat Pay's notification";
+        let number = order["outTradeNo"].as_str().unwrap_or_default();
+        let url = format!("{}/sandbox/orders/{number}", self.machine.wechat_url());
+        let deadline = Deadline::after(Deadline::REPLY_WITHIN);
+        while !deadline.left().is_zero() {
+            let request = Request::get(&url).body(String::new()).map_err(|_| unexpected(step, &"a request"))?;
+            let response = self.http.send(request, LONGEST_REPLY, deadline).await;
+            let response = response.map_err(|source| DemoError::NoAnswer { step: step.to_owned(), source })?;
+            let order: Value = serde_json::from_slice(&response.body).map_err(|_| unexpected(step, &"JSON"))?;
+            let mut tries = order["notifications"].as_array().into_iter().flatten();
+            if tries.any(|notification| notification["status"] == 204) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Err(unexpected(step, &"204"))
+    }
+
+    async fn is_paid(&mut self, step: &str, token: &str, order: &Value) -> Result<(), DemoError> {
+        let number = json!({ "outTradeNo": order["outTradeNo"] });
+        let reply = self.call(step, "query-order", Some(token), number).await?;
+        self.expect(reply["status"] == "SUCCESS", step, "SUCCESS")
     }
 
     /// A call that is refused with that code.
@@ -143,44 +205,50 @@ impl<P: FnMut(&str)> Journey<'_, P> {
         body: Value,
         code: ErrorCode,
     ) -> Result<(), DemoError> {
-        let url = format!("{}/{function}", self.machine.gateway_url());
-        let reply = self.exchange(step, url, token, body, code.status()).await?;
+        let reply = self.exchange(step, self.request(function, token), body, code.status()).await?;
         self.expect(reply["code"] == code.as_str(), step, code.as_str())
     }
 
     fn expect(&self, holds: bool, step: &str, expected: &str) -> Result<(), DemoError> {
-        let failed = || DemoError::Unexpected { step: step.to_owned(), expected: expected.to_owned() };
-        holds.then_some(()).ok_or_else(failed)
+        holds.then_some(()).ok_or_else(|| unexpected(step, &expected))
+    }
+
+    fn request(&self, function: &str, token: Option<&str>) -> Builder {
+        let request = Request::post(format!("{}/{function}", self.machine.gateway_url()));
+        match token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     async fn exchange(
         &mut self,
         step: &str,
-        url: String,
-        token: Option<&str>,
+        request: Builder,
         body: Value,
         expected: StatusCode,
     ) -> Result<Value, DemoError> {
-        let unexpected = |expected: &dyn std::fmt::Display| DemoError::Unexpected {
-            step: step.to_owned(),
-            expected: expected.to_string(),
-        };
-        let mut text = format!("\n# {step}\nPOST {url}\n");
-        let mut request = Request::post(url).header("content-type", "application/json");
-        if let Some(token) = token {
+        let request = request.body(body.to_string()).map_err(|_| unexpected(step, &"a request"))?;
+        let mut text = format!("\n# {step}\n{} {}\n", request.method(), request.uri());
+        for (name, value) in request.headers() {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "Authorization: Bearer {token}");
-            request = request.header("authorization", format!("Bearer {token}"));
+            let _ = writeln!(text, "{name}: {}", value.to_str().unwrap_or_default());
         }
         let _ = writeln!(text, "{body}");
-        let request = request.body(body.to_string()).map_err(|_| unexpected(&"a request"))?;
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = Request::from_parts(parts, body);
         let response = self.http.send(request, LONGEST_REPLY, Deadline::after(Deadline::REPLY_WITHIN)).await;
         let response = response.map_err(|source| DemoError::NoAnswer { step: step.to_owned(), source })?;
         let _ = write!(text, "-> {}\n{}", response.status, String::from_utf8_lossy(&response.body));
         (self.print)(&text);
         if response.status != expected {
-            return Err(unexpected(&expected));
+            return Err(unexpected(step, &expected));
         }
-        serde_json::from_slice(&response.body).map_err(|_| unexpected(&"JSON"))
+        serde_json::from_slice(&response.body).map_err(|_| unexpected(step, &"JSON"))
     }
+}
+
+fn unexpected(step: &str, expected: &dyn Display) -> DemoError {
+    DemoError::Unexpected { step: step.to_owned(), expected: expected.to_string() }
 }

@@ -9,7 +9,9 @@ use shared::setup::Setup;
 use shared::store::{Logins, NewLogin, SessionToken, StoreError};
 use shared::wechat::{AppId, Identity, LoginCode, OpenId, SessionKey};
 
+use crate::demo_order::{self, Parties};
 use crate::sandbox::DemoUser;
+use crate::sdk::SdkTable;
 
 /// A code that is never used up.
 pub const DEMO_CODE: &str = "demo-code";
@@ -50,12 +52,14 @@ pub enum SeedError {
     Config(#[from] ConfigError),
     #[error("the demo user's code or token has not the form of one")]
     Malformed,
+    #[error("the demo order was refused: {0}")]
+    Order(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Logs the demo users in, with the tokens that the sample events carry.
-pub(crate) async fn seed(setup: &Setup, user: &DemoUser) -> Result<(), SeedError> {
+/// Logs the demo users in, with the tokens that the sample events carry, and writes the demo order.
+pub(crate) async fn seed(setup: &Setup, table: &SdkTable, user: &DemoUser) -> Result<(), SeedError> {
     let sealer = Arc::new(setup.sealer().await?);
     let logins = Logins::new(setup.table()?, sealer, setup.clock().clone(), SESSION_TTL);
     for (token, openid) in SESSIONS {
@@ -67,7 +71,13 @@ pub(crate) async fn seed(setup: &Setup, user: &DemoUser) -> Result<(), SeedError
             session_key: Some(&SessionKey::new(&user.session_key)),
             token: SessionToken::parse(token).ok_or(SeedError::Malformed)?,
         };
-        logins.login(&new, Deadline::after(WITHIN)).await?;
+        let login = logins.login(&new, Deadline::after(WITHIN)).await?;
+        if token == DEMO_TOKEN {
+            let mch_id = setup.merchant().await?.mch_id().clone();
+            let (user_id, app_id) = (login.user.id.as_str(), user.app_id.as_str());
+            let parties = Parties { user_id, app_id, mch_id: mch_id.as_str() };
+            demo_order::seed(table, &parties, setup.clock().timestamp()).await.map_err(SeedError::Order)?;
+        }
     }
     Ok(())
 }

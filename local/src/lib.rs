@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod demo;
+pub mod demo_order;
 pub mod demo_user;
 mod dynamodb;
 mod environment;

@@ -142,7 +142,7 @@ impl Machine {
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
             let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, halves.wechat);
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
-                demo_user::seed(&setup, &user).await?;
+                demo_user::seed(&setup, &table, &user).await?;
             }
             servers.push(Server::start(listener, sandbox.router()));
         }

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "there is a person in front of it")]
 
 use std::error::Error;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -144,8 +144,8 @@ fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
         let keys = keys.map_err(|err| format!("{PAY_KEYS} cannot be read ({err}): run `cargo dev` first"))?;
         event = sample::sign(event, &keys, now)?;
     }
-    println!("{event:#}");
-    Ok(())
+    // A reader such as `head` may have enough of it early.
+    Ok(writeln!(std::io::stdout(), "{event:#}")?)
 }
 
 /// The root of the project: `cargo run` tells where the package is.

@@ -79,7 +79,7 @@ impl Timestamp {
         u64::try_from(time.unix_timestamp()).ok().map(Self)
     }
 
-    /// The time in RFC 3339, as the clocks of China show it: `yyyy-MM-DDTHH:mm:ss+08:00`, which is how WeChat Pay writes.
+    /// The time in RFC 3339 as the clocks of China show it, as WeChat Pay writes it: `yyyy-MM-DDTHH:mm:ss+08:00`.
     pub fn to_rfc3339_china(self) -> String {
         let secs = i64::try_from(self.0.min(LAST_SECS)).unwrap_or(0);
         let time = OffsetDateTime::from_unix_timestamp(secs).unwrap_or(OffsetDateTime::UNIX_EPOCH).to_offset(CHINA);

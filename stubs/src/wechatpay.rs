@@ -21,7 +21,7 @@ const API_V3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0119000000012026112100000000001";
 
 /// The value of `WECHATPAY`.
-pub(crate) fn merchant() -> String {
+pub fn merchant() -> String {
     json!({
         "mchId": MCH_ID,
         "serialNo": "0123456789ABCDEF0123456789ABCDEF01234567",
@@ -39,7 +39,7 @@ pub(crate) fn answer() -> Value {
 }
 
 /// The headers of something that WeChat Pay sends now.
-pub(crate) fn signed(body: &str) -> HeaderMap {
+pub fn signed(body: &str) -> HeaderMap {
     let timestamp = Clock::system().timestamp().as_secs().to_string();
     let nonce = "d824f2e086d3c1df967785d13fcd22ef";
     let signature = sign(&format!("{timestamp}\n{nonce}\n{body}\n"));

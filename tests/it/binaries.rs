@@ -32,9 +32,11 @@ async fn every_binary_answers_behind_the_runtime_api() {
     let world = World::start_embedded().await;
     for (function, logical_id) in [
         ("card-ext", "CardExtFunction"),
+        ("create-order", "CreateOrderFunction"),
         ("login", "LoginFunction"),
         ("logout", "LogoutFunction"),
         ("phone-decrypt", "PhoneDecryptFunction"),
+        ("query-order", "QueryOrderFunction"),
         ("user-info", "UserInfoFunction"),
     ] {
         let process = Process::start(&binary(function).await, &variables(&world, logical_id)).await;
@@ -113,7 +115,16 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
 
 #[tokio::test]
 async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
-    for function in ["card-ext", "logout", "phone-decrypt", "token-refresher", "user-info"] {
+    for function in [
+        "card-ext",
+        "create-order",
+        "logout",
+        "pay-notify",
+        "phone-decrypt",
+        "query-order",
+        "token-refresher",
+        "user-info",
+    ] {
         let output = Process::start(&binary(function).await, &BTreeMap::new()).await.output().await;
         assert!(!output.status.success(), "{function}");
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "Error: TABLE_NAME is not set\n", "{function}");

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use local::demo_order::DEMO_ORDER;
 use local::demo_user::DEMO_SESSION_KEY;
 use local::functions::Functions;
 use local::sample;
@@ -18,7 +19,7 @@ const STALE: &str = "the data is not of this session; log in and ask the user ag
 #[tokio::test]
 async fn every_event_of_login_gets_its_answer() {
     let user = json!({
-        "status": 200, "expiresIn": 604_800, "user": { "isNew": false, "hasUnionId": false, "phoneNumber": null },
+        "statusCode": 200, "expiresIn": 604_800, "user": { "isNew": false, "hasUnionId": false, "phoneNumber": null },
     });
     check(
         "login",
@@ -47,7 +48,7 @@ async fn every_event_of_login_gets_its_answer() {
 async fn every_event_of_user_info_gets_its_answer() {
     let user = |nick_name: Value, avatar_url: Value| {
         let user = json!({ "nickName": nick_name, "avatarUrl": avatar_url, "hasUnionId": false, "phoneNumber": null });
-        json!({ "status": 200, "user": user })
+        json!({ "statusCode": 200, "user": user })
     };
     check(
         "user-info",
@@ -70,8 +71,8 @@ async fn every_event_of_logout_gets_its_answer() {
     check(
         "logout",
         &[
-            ("valid", json!({ "status": 200 })),
-            ("all", json!({ "status": 200 })),
+            ("valid", json!({ "statusCode": 200 })),
+            ("all", json!({ "statusCode": 200 })),
             ("no-session", unauthorized()),
             ("malformed", error(400, "invalid_request", "field `all` is not valid")),
         ],
@@ -82,7 +83,7 @@ async fn every_event_of_logout_gets_its_answer() {
 #[tokio::test]
 async fn every_event_of_phone_decrypt_gets_its_answer() {
     let number = json!({
-        "status": 200, "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+        "statusCode": 200, "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
     });
     check(
         "phone-decrypt",
@@ -103,7 +104,7 @@ async fn every_event_of_phone_decrypt_gets_its_answer() {
 
 #[tokio::test]
 async fn every_event_of_card_ext_gets_its_answer() {
-    let signed = |codes: &str, ext: Value| json!({ "status": 200, "cardId": format!("pDemoCardWithCodesOf{codes}000"), "cardExt": ext });
+    let signed = |codes: &str, ext: Value| json!({ "statusCode": 200, "cardId": format!("pDemoCardWithCodesOf{codes}000"), "cardExt": ext });
     let extras = json!({ "outer_str": "sample", "fixed_begintimestamp": 1_795_231_800 });
     let chosen = "field `code` is not the client's to choose for this card";
     let unknown = "the user has not signed in at the official account yet";
@@ -121,6 +122,82 @@ async fn every_event_of_card_ext_gets_its_answer() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn every_event_of_create_order_gets_its_answer() {
+    let order = |total_fen: u64| json!({ "statusCode": 200, "totalFen": total_fen, "payment": { "signType": "RSA" } });
+    let key = "header `Idempotency-Key` is not 1 to 64 visible ASCII characters";
+    check(
+        "create-order",
+        &[
+            ("valid", order(100)),
+            ("several-items", order(4100)),
+            ("key-reused", error(409, "idempotency_key_reused", "the key was used with another request")),
+            ("missing-key", error(400, "invalid_request", key)),
+            ("no-session", unauthorized()),
+            ("unknown-product", error(400, "product_unknown", "there is no such product")),
+            ("out-of-stock", error(409, "out_of_stock", "there is not enough in stock")),
+            ("quantity-invalid", error(400, "quantity_invalid", "a quantity is from 1 to 9999")),
+            ("quantity-not-an-integer", error(400, "invalid_request", "field `items[0].quantity` is not valid")),
+            ("repeated-sku", error(400, "invalid_request", "field `items` has a sku twice")),
+            ("own-price", error(400, "invalid_request", "unknown field `priceFen` of `items[0]`")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_query_order_gets_its_answer() {
+    let unpaid = json!({
+        "statusCode": 200, "status": "NOTPAY", "outTradeNo": DEMO_ORDER, "totalFen": 100, "refundedFen": 0, "transactionId": null,
+        "paidAt": null,
+    });
+    check(
+        "query-order",
+        &[
+            ("valid", unpaid),
+            ("not-found", error(404, "not_found", "there is no such thing")),
+            ("malformed", error(400, "invalid_request", "field `outTradeNo` is not valid")),
+            ("no-session", unauthorized()),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_pay_notify_gets_its_answer() {
+    let world = World::start_embedded().await;
+    let instance = world.instance("pay-notify").await;
+    let refused = Some(json!({ "code": "FAIL", "message": "not verified" }));
+    let expected = [
+        ("wrong-amount", 204, None),
+        ("valid", 204, None),
+        ("unknown-order", 204, None),
+        ("refund", 204, None),
+        ("signtest", 401, refused.clone()),
+        ("stale", 401, refused.clone()),
+        ("tampered", 401, refused.clone()),
+        ("not-json", 401, refused),
+    ];
+    let cases: Vec<_> = expected.iter().map(|(case, ..)| (*case, Value::Null)).collect();
+    expect_every_file("pay-notify", &cases);
+    for (case, status, body) in expected {
+        let event = sample::fresh(&root(), "pay-notify", case, world.now()).unwrap();
+        let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
+        let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
+        let reply: Value = serde_json::from_slice(&result).unwrap();
+        assert_eq!(reply["statusCode"], status, "{case}: {reply}");
+        let json = reply["body"]
+            .as_str()
+            .filter(|body| !body.is_empty())
+            .map(|body| serde_json::from_str::<Value>(body).unwrap());
+        assert_eq!(json, body, "{case}");
+        let rows = world.rows().await;
+        let row = rows.iter().find(|row| row["pk"].as_s().unwrap() == &format!("ORDER#{DEMO_ORDER}")).unwrap();
+        let is_paid = case != "wrong-amount";
+        assert_eq!(row["tradeState"].as_s().unwrap(), if is_paid { "SUCCESS" } else { "NOTPAY" }, "{case}");
+    }
 }
 
 #[tokio::test]
@@ -198,12 +275,20 @@ fn random(function: &str, case: &str, status: u16) -> &'static [(&'static str, &
         ("/cardExt", "timestamp"),
         ("/cardExt", "code"), // The last one, where it is ours.
     ];
+    const CREATE_ORDER: &[(&str, &str)] = &[
+        ("", "outTradeNo"),
+        ("/payment", "timeStamp"),
+        ("/payment", "nonceStr"),
+        ("/payment", "package"),
+        ("/payment", "paySign"),
+    ];
     match (function, case) {
         _ if status != 200 => &[("", "requestId")],
         ("login", _) => &[("", "token"), ("/user", "id")],
         ("user-info", _) => &[("/user", "id")],
         ("card-ext", "server-code") => CARD_EXT,
         ("card-ext", _) => &CARD_EXT[..3],
+        ("create-order", _) => CREATE_ORDER,
         _ => &[],
     }
 }
@@ -219,12 +304,12 @@ fn comparable(function: &str, case: &str, reply: Reply) -> Value {
         let random = object.remove(*name);
         assert!(random.as_ref().and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "{case}: {name}");
     }
-    body["status"] = reply.status.into();
+    body["statusCode"] = reply.status.into();
     body
 }
 
 fn error(status: u16, code: &str, message: &str) -> Value {
-    json!({ "status": status, "code": code, "message": message })
+    json!({ "statusCode": status, "code": code, "message": message })
 }
 
 fn unauthorized() -> Value {

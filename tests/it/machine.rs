@@ -21,7 +21,7 @@ async fn the_demo_walks_the_whole_journey() {
     let world = World::start_embedded().await;
     let mut exchanges = Vec::new();
     demo::run(&world.machine, |text| exchanges.push(text.to_owned())).await.unwrap();
-    assert_eq!(exchanges.len(), 25, "{exchanges:#?}");
+    assert_eq!(exchanges.len(), 33, "{exchanges:#?}");
 }
 
 #[tokio::test]
@@ -118,9 +118,12 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
     std::fs::remove_file(&path).unwrap();
     let functions = [
         "CardExtFunction",
+        "CreateOrderFunction",
         "LoginFunction",
         "LogoutFunction",
+        "PayNotifyFunction",
         "PhoneDecryptFunction",
+        "QueryOrderFunction",
         "TokenRefresherFunction",
         "UserInfoFunction",
     ];

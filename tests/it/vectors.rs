@@ -5,6 +5,7 @@ use serde_json::Value;
 use shared::wechat::open_data::{EncryptedData, RawDataSignature, is_signed};
 use shared::wechat::{SessionKey, TokenValue, card_signature};
 use tests::merchant::{self, Message};
+use tests::pay_vectors::PayVectors;
 use tests::root;
 
 /// The vectors of a file: name, inputs, what is expected.
@@ -67,29 +68,12 @@ fn message(inputs: &Value) -> Message {
     Message { status: 200, headers, body: text(inputs, "body").as_bytes().to_vec() }
 }
 
-/// The RSA key in a certificate: it begins in the same way in each.
-fn key_of_certificate(pem: &str) -> Vec<u8> {
-    const BEGINNING: [u8; 8] = [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01];
-    let der = merchant::der(pem);
-    let at = der.windows(BEGINNING.len()).position(|window| window == BEGINNING).unwrap();
-    der[at..at + 270].to_vec()
-}
-
 /// What checks the sandbox, is checked itself.
 #[test]
 fn the_tests_merchant_signs_verifies_and_decrypts_as_in_the_documentation() {
-    let [request, payment, answer, sealed, notification] = vectors(
-        "pay_v3.json",
-        [
-            "pay_v3_request_sign_official",
-            "pay_v3_paysign_miniprogram_official",
-            "pay_v3_response_verify_official",
-            "pay_v3_aead_java",
-            "derived_pay_v3_notify_transaction_success",
-        ],
-    );
-    let (inputs, expected) = request;
-    let field = |name: &str| text(&inputs, name);
+    let vectors = PayVectors::default();
+    let (inputs, expected) = vectors.vector("pay_v3_request_sign_official");
+    let field = |name: &str| text(inputs, name);
     let message_of = merchant::request_message(
         field("method"),
         field("path"),
@@ -97,28 +81,28 @@ fn the_tests_merchant_signs_verifies_and_decrypts_as_in_the_documentation() {
         field("nonce_str"),
         field("body"),
     );
-    assert_eq!(message_of, text(&expected, "message"));
+    assert_eq!(message_of, text(expected, "message"));
 
-    let (inputs, expected) = payment;
-    let field = |name: &str| text(&inputs, name);
+    let (inputs, expected) = vectors.vector("pay_v3_paysign_miniprogram_official");
+    let field = |name: &str| text(inputs, name);
     let message_of =
         merchant::payment_message(field("appId"), field("timeStamp"), field("nonceStr"), field("fourth_line"));
-    assert_eq!(message_of, text(&expected, "message"));
+    assert_eq!(message_of, text(expected, "message"));
 
-    let (inputs, _) = answer;
-    let key = merchant::public_key(text(&inputs, "public_key_pem"));
-    let mut answer = message(&inputs);
+    let (inputs, _) = vectors.vector("pay_v3_response_verify_official");
+    let key = merchant::public_key(text(inputs, "public_key_pem"));
+    let mut answer = message(inputs);
     assert!(merchant::is_signed(&key, &answer));
     answer.body.push(b' ');
     assert!(!merchant::is_signed(&key, &answer));
 
-    let (inputs, expected) = sealed;
-    let opened = merchant::open_bytes(text(&inputs, "apiv3_key"), &inputs).unwrap();
-    assert_eq!(opened, text(&expected, "plaintext").as_bytes());
+    let (inputs, expected) = vectors.vector("pay_v3_aead_java");
+    let opened = merchant::open_bytes(text(inputs, "apiv3_key"), inputs).unwrap();
+    assert_eq!(opened, text(expected, "plaintext").as_bytes());
 
-    let (inputs, expected) = notification;
-    let notification = message(&inputs);
-    assert!(merchant::is_signed(&key_of_certificate(text(&inputs, "platform_certificate_pem")), &notification));
-    let opened = merchant::open(text(&inputs, "apiv3_key"), &notification.json()["resource"]).unwrap();
-    assert_eq!(opened, serde_json::from_str::<Value>(text(&expected, "resource_plaintext")).unwrap());
+    let (inputs, expected) = vectors.vector("derived_pay_v3_notify_transaction_success");
+    let notification = message(inputs);
+    assert!(merchant::is_signed(&merchant::public_key(&vectors.key("platform_public_key")), &notification));
+    let opened = merchant::open(text(inputs, "apiv3_key"), &notification.json()["resource"]).unwrap();
+    assert_eq!(opened, serde_json::from_str::<Value>(text(expected, "resource_plaintext")).unwrap());
 }

@@ -14,6 +14,7 @@ pub mod notifications;
 pub mod open_data;
 pub mod orders;
 pub mod pay_proxy;
+pub mod pay_vectors;
 pub mod readers;
 pub mod upstream;
 pub mod world;

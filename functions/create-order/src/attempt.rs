@@ -33,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Left for WeChat Pay when an order is made.
 const FOR_WECHAT_PAY: Duration = Duration::from_secs(4);
+/// Left for the answer when the prepay_id is kept.
+const FOR_THE_ANSWER: Duration = Duration::from_millis(100);
 /// Left for the table when WeChat Pay is asked.
 const FOR_THE_TABLE: Duration = Duration::from_secs(1);
 
@@ -65,18 +67,25 @@ impl<'a> Attempt<'a> {
     pub(crate) async fn run(&self) -> Result<CreateOrderReply, ApiError> {
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, self.call.deadline());
         let mut own = None;
+        let mut known = None;
         loop {
-            if let Step::Done(reply) = self.step(&mut own).await? {
+            if let Step::Done(reply) = self.step(known, &mut own).await? {
                 return Ok(reply);
             }
             pauses.next().await.map_err(|TooLate| ApiError::new(ErrorCode::Busy))?;
+            known = self.function.orders.find_claim(&self.request, self.now(), self.call.deadline()).await?;
         }
     }
 
-    /// `own` is the number of the claim that this request has made or taken over.
-    async fn step(&self, own: &mut Option<OutTradeNo>) -> Result<Step, ApiError> {
+    /// `known` is the claim that was found after a wait, `own` the number of the one that this request has made or taken
+    /// over.
+    async fn step(&self, known: Option<Claim>, own: &mut Option<OutTradeNo>) -> Result<Step, ApiError> {
         let deadline = self.call.deadline();
-        let claim = match self.function.orders.claim(&self.request, self.now(), deadline).await? {
+        let claimed = match known {
+            Some(claim) => Claimed::Before(claim),
+            None => self.function.orders.claim(&self.request, self.now(), deadline).await?,
+        };
+        let claim = match claimed {
             Claimed::Now(claim) => claim,
             Claimed::Before(claim) if !claim.is_of(&self.request) => {
                 return Err(ApiError::new(ErrorCode::IdempotencyKeyReused));
@@ -172,8 +181,8 @@ impl<'a> Attempt<'a> {
             Ok(prepay_id) => prepay_id,
             Err(err) => return self.not_prepaid(order, err).await,
         };
-        let kept = function.orders.keep_prepay_id(&order.out_trade_no, &prepay_id, self.call.deadline()).await;
-        if let Err(err) = kept {
+        let deadline = self.call.deadline().leaving(FOR_THE_ANSWER);
+        if let Err(err) = function.orders.keep_prepay_id(&order.out_trade_no, &prepay_id, deadline).await {
             // The payment can begin all the same. A repeat asks WeChat Pay again.
             let (name, cause) = (CreateOrder::NAME, cause::chain(&err));
             tracing::warn!(function = name, requestId = self.call.request_id(), cause, "the prepay_id is not kept");

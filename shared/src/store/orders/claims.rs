@@ -116,6 +116,24 @@ impl Orders {
         }
     }
 
+    /// What a key stands for, if anything. Unlike a claim, a read is in nobody's way.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn find_claim(
+        &self,
+        request: &IdempotentRequest<'_>,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<Claim>, StoreError> {
+        let key = key(request);
+        match self.table.get(&key, deadline).await? {
+            Some(row) if !row.is_expired(now.as_timestamp())? => read(key, &row).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// Frees a key for which there is no order. Says whether it is free, and not that of an order meanwhile.
     ///
     /// # Errors

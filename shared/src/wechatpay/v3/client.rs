@@ -90,7 +90,7 @@ impl PayClient {
         Self { upstream, merchant, clock }
     }
 
-    /// Prepares an order; `body` is what a [`super::PrepayRequest`] made. The same body may be sent any number of times.
+    /// Prepares an order; `body` is what a [`super::PrepayRequest`] made, and may be sent any number of times.
     ///
     /// `POST /v3/pay/transactions/jsapi`; source: WeChat Pay v3, "JSAPI order".
     ///

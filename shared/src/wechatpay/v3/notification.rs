@@ -112,3 +112,90 @@ impl fmt::Debug for Notification {
         f.write_str("Notification")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const KEY: &str = "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb";
+    const NONCE: &str = "uluk4a9R25RW";
+
+    fn encrypt(plaintext: &[u8], associated_data: &str) -> String {
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, KEY.as_bytes()).unwrap());
+        let nonce = Nonce::try_assume_unique_for_key(NONCE.as_bytes()).unwrap();
+        let mut body = plaintext.to_vec();
+        key.seal_in_place_append_tag(nonce, Aad::from(associated_data.as_bytes()), &mut body).unwrap();
+        STANDARD.encode(body)
+    }
+
+    fn resource(ciphertext: String) -> Value {
+        json!({ "algorithm": AEAD_AES_256_GCM, "ciphertext": ciphertext, "nonce": NONCE, "new": 1 })
+    }
+
+    /// What becomes of a body that is signed.
+    fn opened(body: &[u8]) -> Result<Notification, NotVerified> {
+        decrypt(&Verified::new(body), &ApiV3Key::new(KEY).unwrap())
+    }
+
+    fn opened_with(resource: Value) -> Result<Notification, NotVerified> {
+        opened(json!({ "id": "1", "event_type": "X", "resource": resource }).to_string().as_bytes())
+    }
+
+    #[test]
+    fn associated_data_may_be_absent_null_or_empty() {
+        for associated_data in [None, Some(json!(null)), Some(json!(""))] {
+            let mut resource = resource(encrypt(b"x", ""));
+            associated_data.into_iter().for_each(|data| resource["associated_data"] = data);
+            let notification = opened_with(resource).unwrap();
+            assert_eq!(notification.plaintext().as_slice(), b"x");
+            assert_eq!(notification.original_type(), "");
+            assert!(notification.trade().is_none());
+        }
+    }
+
+    #[test]
+    fn what_does_not_decrypt_is_not_verified() {
+        let good = || resource(encrypt(b"x", ""));
+        for (field, value, expected) in [
+            ("algorithm", "AEAD_SM4_GCM", NotVerified::Algorithm),
+            ("algorithm", "", NotVerified::Algorithm),
+            ("nonce", "", NotVerified::Undecryptable),
+            ("nonce", "uluk4a9R25R", NotVerified::Undecryptable),
+            ("nonce", "uluk4a9R25RWx", NotVerified::Undecryptable),
+            ("nonce", "uluk4a9R25RX", NotVerified::Undecryptable),
+            ("associated_data", "transaction", NotVerified::Undecryptable),
+            ("ciphertext", "", NotVerified::Undecryptable),
+            ("ciphertext", "AAAA", NotVerified::Undecryptable),
+            ("ciphertext", "not base64", NotVerified::Undecryptable),
+        ] {
+            let mut resource = good();
+            resource[field] = value.into();
+            assert_eq!(opened_with(resource).unwrap_err(), expected, "{field} {value:?}");
+        }
+        let padded = encrypt(b"x", "").trim_end_matches('=').to_owned();
+        assert_eq!(opened_with(resource(padded)).unwrap_err(), NotVerified::Undecryptable);
+    }
+
+    #[test]
+    fn a_body_that_is_not_as_documented_is_not_verified() {
+        for body in [
+            &b""[..],
+            b"\xff",
+            b"null",
+            b"[]",
+            b"{}",
+            b"<xml><return_code>SUCCESS</return_code></xml>",
+            br#"{"id":"1","event_type":"X"}"#,
+            br#"{"id":"1","event_type":"X","resource":["transaction","AEAD_AES_256_GCM","","",""]}"#,
+            br#"["1","X",{"algorithm":"AEAD_AES_256_GCM","ciphertext":"","nonce":""}]"#,
+            br#"{"id":1,"event_type":"X","resource":{"algorithm":"AEAD_AES_256_GCM","ciphertext":"","nonce":""}}"#,
+        ] {
+            assert_eq!(opened(body).unwrap_err(), NotVerified::Malformed, "{body:?}");
+        }
+    }
+}

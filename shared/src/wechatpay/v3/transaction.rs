@@ -34,3 +34,66 @@ pub(super) fn trade(json: &[u8]) -> Option<Trade> {
         success_time: filled(transaction.success_time),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fen::Fen;
+
+    fn with(field: &str, value: Value) -> Option<Trade> {
+        let mut json = json!({
+            "appid": "wx1", "mchid": "1900007291", "out_trade_no": "order-1", "trade_state": "SUCCESS",
+            "transaction_id": "42", "amount": { "total": 100, "payer_total": 90, "currency": "CNY" }, "new": [null],
+        });
+        json[field] = value;
+        trade(json.to_string().as_bytes())
+    }
+
+    #[test]
+    fn an_amount_that_is_not_whole_fen_of_a_currency_is_none() {
+        let good = with("amount", json!({ "total": 100, "currency": "CNY", "new": {} })).unwrap();
+        assert_eq!(good.amount, Some(Amount { total: Fen::new(100), currency: "CNY".to_owned() }));
+        for amount in [
+            json!(null),
+            json!(100),
+            json!([100, "CNY"]),
+            json!({}),
+            json!({ "total": 100 }),
+            json!({ "total": -100, "currency": "CNY" }),
+            json!({ "total": 100.0, "currency": "CNY" }),
+            json!({ "total": "100", "currency": "CNY" }),
+            json!({ "total": 100, "currency": null }),
+        ] {
+            assert_eq!(with("amount", amount.clone()).unwrap().amount, None, "{amount}");
+        }
+    }
+
+    #[test]
+    fn a_state_to_come_says_nothing_and_breaks_nothing() {
+        for (text, state) in [
+            ("SUCCESS", TradeState::Success),
+            ("REFUND", TradeState::Refund),
+            ("NOTPAY", TradeState::NotPay),
+            ("CLOSED", TradeState::Closed),
+            ("USERPAYING", TradeState::Unknown),
+            ("", TradeState::Unknown),
+        ] {
+            assert_eq!(with("trade_state", json!(text)).unwrap().state, state, "{text}");
+        }
+        assert_eq!(with("transaction_id", json!("")).unwrap().transaction_id, None);
+        assert_eq!(with("transaction_id", json!(null)).unwrap().transaction_id, None);
+    }
+
+    #[test]
+    fn anything_else_is_no_transaction() {
+        for json in ["", "null", "[]", "{}", r#"["wx1","1","order-1","SUCCESS",null,null,null]"#] {
+            assert!(trade(json.as_bytes()).is_none(), "{json}");
+        }
+        assert!(trade(b"\xff").is_none());
+        for field in ["appid", "mchid", "out_trade_no", "trade_state"] {
+            assert!(with(field, json!(null)).is_none(), "{field}");
+        }
+    }
+}

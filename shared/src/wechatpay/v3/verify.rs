@@ -114,3 +114,81 @@ fn seconds(text: &str) -> Option<Timestamp> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().map(Timestamp::from_secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_722_850_421;
+
+    /// All that a message needs, but a key.
+    fn headers() -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(TIMESTAMP, NOW.into());
+        headers.insert(NONCE, "n".parse().unwrap());
+        headers.insert(SIGNATURE, "AAAA".parse().unwrap());
+        headers.insert(SERIAL, "D7CE59D1F522D701".parse().unwrap());
+        headers
+    }
+
+    fn reason(headers: &HeaderMap) -> NotVerified {
+        Keyring::new([]).verify(headers, b"", Timestamp::from_secs(NOW)).unwrap_err()
+    }
+
+    #[test]
+    fn every_header_is_there_once() {
+        assert_eq!(reason(&headers()), NotVerified::UnknownKey);
+        for name in [TIMESTAMP, NONCE, SIGNATURE, SERIAL] {
+            let mut without = headers();
+            without.remove(name);
+            assert_eq!(reason(&without), NotVerified::Missing(name));
+            let mut unreadable = headers();
+            unreadable.insert(name, lambda_http::http::HeaderValue::from_bytes(b"\xff").unwrap());
+            assert_eq!(reason(&unreadable), NotVerified::Missing(name));
+            let mut twice = headers();
+            twice.append(name, headers()[name].clone());
+            assert_eq!(reason(&twice), NotVerified::Repeated(name));
+        }
+    }
+
+    #[test]
+    fn the_signature_is_one_of_rsa_whether_it_says_so_or_not() {
+        let mut headers = headers();
+        headers.insert(SIGNATURE_TYPE, RSA.parse().unwrap());
+        assert_eq!(reason(&headers), NotVerified::UnknownKey);
+        headers.append(SIGNATURE_TYPE, RSA.parse().unwrap());
+        assert_eq!(reason(&headers), NotVerified::Repeated(SIGNATURE_TYPE));
+        for kind in ["", "WECHATPAY2-SM2-WITH-SM3", "WECHATPAY2-SHA256-RSA2048,WECHATPAY2-SHA256-RSA2048"] {
+            headers.insert(SIGNATURE_TYPE, kind.parse().unwrap());
+            assert_eq!(reason(&headers), NotVerified::SignatureType, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_at_most_300_seconds_away_either_way() {
+        for (timestamp, expected) in [
+            (NOW - 301, NotVerified::Window),
+            (NOW - 300, NotVerified::UnknownKey),
+            (NOW + 300, NotVerified::UnknownKey),
+            (NOW + 301, NotVerified::Window),
+            (0, NotVerified::Window),
+            (u64::MAX, NotVerified::Window),
+        ] {
+            let mut headers = headers();
+            headers.insert(TIMESTAMP, timestamp.into());
+            assert_eq!(reason(&headers), expected, "{timestamp}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_decimal_digits() {
+        for text in ["", "+1722850421", "-1722850421", "1722850421.0", "1722850421,1722850421", "0x66b09b75"] {
+            let mut headers = headers();
+            headers.insert(TIMESTAMP, text.parse().unwrap());
+            assert_eq!(reason(&headers), NotVerified::Timestamp, "{text:?}");
+        }
+        let mut headers = headers();
+        headers.insert(TIMESTAMP, "99999999999999999999".parse().unwrap());
+        assert_eq!(reason(&headers), NotVerified::Timestamp);
+    }
+}

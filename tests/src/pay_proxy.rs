@@ -78,6 +78,11 @@ impl PayProxy {
         self.state.lock().unwrap().answer = Some(answer);
     }
 
+    /// From now on whoever is behind it answers again.
+    pub fn answer_no_more(&self) {
+        self.state.lock().unwrap().answer = None;
+    }
+
     /// What was sent so far; and starts anew.
     pub fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.state.lock().unwrap().sent)

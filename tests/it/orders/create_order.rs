@@ -149,3 +149,26 @@ async fn only_sessions_of_mini_programs_can_order() {
     assert_eq!((reply.status, reply.code()), (401, "session_invalid"));
     assert_eq!((world.claims().await, world.prepaid_numbers().await.len()), (0, 0));
 }
+
+#[tokio::test]
+async fn a_user_of_two_mini_programs_pays_in_the_one_that_the_session_is_of() {
+    let apps = json!([
+        { "appId": MINI_PROGRAM, "appSecret": "s", "kind": "mini-program" },
+        { "appId": "wx9876543210fedcba", "appSecret": "s", "kind": "mini-program" },
+    ]);
+    let world = World::start_with([("WECHAT_APPS", &apps.to_string())]).await;
+    let person = world.person(true.into()).await;
+    let [first, second] =
+        [world.log_in(&person, MINI_PROGRAM).await, world.log_in(&person, "wx9876543210fedcba").await];
+    assert_eq!(first.id, second.id);
+    let body = cart(&[("demo-sticker", 1)]);
+    first.order(&world, "key", &body).await;
+    // A prepay_id of the one app is no good in the other.
+    assert_eq!(second.create_order(&world, "key", &body).await.code(), "idempotency_key_reused");
+    let order = second.order(&world, "other", &body).await;
+    assert_eq!(world.order_at_wechat(&number(&order)).await["appId"], "wx9876543210fedcba");
+    assert_eq!(world.request_payment(&order["payment"]).await, "requestPayment:ok");
+    while first.status_of(&world, &number(&order)).await != "SUCCESS" {
+        world.advance(Duration::from_secs(3));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::http::Reply;
@@ -191,4 +192,17 @@ async fn a_prepay_id_that_was_not_kept_is_asked_for_with_the_same_bytes() {
     let bodies: Vec<_> = proxy.take().into_iter().map(|sent| sent.body).collect();
     assert!(bodies.len() == 2 && bodies[0] == bodies[1]);
     assert_eq!(order.world.stock("demo-mug").await, Some(50));
+}
+
+#[tokio::test]
+async fn repeats_at_once_after_its_time_are_order_closed_or_busy_and_ask_once() {
+    let order = Ordered::new().await;
+    order.world.advance(ORDER_TTL);
+    let event = order.caller.event(&[("idempotency-key", "key")], &cart(&[("demo-mug", 1)]));
+    let repeat = || order.world.reply_within("create-order", &event, Duration::from_secs(1));
+    let mut codes: Vec<_> =
+        join_all((0..5).map(|_| repeat())).await.into_iter().map(|reply| reply.code().to_owned()).collect();
+    codes.sort();
+    assert_eq!(codes, ["busy", "busy", "busy", "busy", "order_closed"]);
+    assert_eq!(order.counts().await, (1, 1));
 }

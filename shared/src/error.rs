@@ -15,7 +15,8 @@ use crate::wechat::open_data::InvalidField;
 use crate::wechat::{Refusal, WechatError};
 use crate::wechatpay::v3::{PayCode, PayError};
 
-/// What a client acts on. The whole list: a new code is a change of the contract.
+/// What a client acts on. The whole list: a new code is a change of the contract. `NotVerified` is for WeChat Pay only, in
+/// its own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is its name; the table in the README says what a client does about it")]
 pub enum ErrorCode {
@@ -224,8 +225,9 @@ impl From<PayCode> for ErrorCode {
         match code {
             PayCode::OrderClosed => Self::OrderClosed,
             PayCode::OrderPaid => Self::OrderPaid,
-            PayCode::AccountError | PayCode::RuleLimit | PayCode::UserAccountAbnormal => Self::UserBlocked,
-            PayCode::FrequencyLimited => Self::RateLimited,
+            PayCode::AccountError | PayCode::UserAccountAbnormal => Self::UserBlocked,
+            // Too often, by one rule or another.
+            PayCode::FrequencyLimited | PayCode::RuleLimit => Self::RateLimited,
             // The operator has to do something, on the merchant platform or here.
             PayCode::AppidMchidNotMatch
             | PayCode::MchNotExists
@@ -273,7 +275,7 @@ mod tests {
     use super::*;
     use crate::net::HttpError;
     use crate::wechat::Unusable;
-    use crate::wechatpay::v3::{NotVerified, PayRefusal};
+    use crate::wechatpay::v3::{NotVerified, PayRefusal, RequestId};
 
     fn outcome(errcode: i64) -> (&'static str, u16, Option<u64>) {
         let refusal = Refusal { errcode, rid: None, seen_ip: None };
@@ -303,8 +305,8 @@ mod tests {
         for (codes, expected) in [
             (&["ORDER_CLOSED"][..], ("order_closed", 409, None)),
             (&["ORDERPAID", "ORDER_PAID"], ("order_paid", 409, None)),
-            (&["ACCOUNTERROR", "RULE_LIMIT", "USER_ACCOUNT_ABNORMAL"], ("user_blocked", 403, None)),
-            (&["FREQUENCY_LIMITED", "RATELIMIT_EXCEEDED"], ("rate_limited", 429, Some(60))),
+            (&["ACCOUNTERROR", "USER_ACCOUNT_ABNORMAL"], ("user_blocked", 403, None)),
+            (&["FREQUENCY_LIMITED", "RATELIMIT_EXCEEDED", "RULE_LIMIT", "RULELIMIT"], ("rate_limited", 429, Some(60))),
             (&["APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS", "NO_AUTH", "NOT_ENOUGH"], ("misconfigured", 500, None)),
             (&["OPENID_MISMATCH", "REQUEST_BLOCKED", "SIGN_ERROR"], ("misconfigured", 500, None)),
             (&["INVALID_REQUEST", "INVALID_TRANSACTIONID"], ("internal", 500, None)),
@@ -314,7 +316,8 @@ mod tests {
             (&["USERPAYING", "SOMETHING_NEW", ""], ("wechat_unavailable", 503, Some(2))),
         ] {
             for code in codes {
-                let refusal = PayRefusal { status: 400, code: (*code).into(), code_text: None, request_id: None };
+                let refusal =
+                    PayRefusal { status: 400, code: (*code).into(), code_text: None, request_id: RequestId::default() };
                 let err = ApiError::from_pay(PayError::Refused(refusal));
                 let outcome = (err.code.as_str(), err.code.status().as_u16(), err.retry_after_secs);
                 assert_eq!(outcome, expected, "{code}");
@@ -324,13 +327,14 @@ mod tests {
 
     #[test]
     fn without_a_good_answer_wechat_pay_is_unavailable_and_the_cause_says_why() {
+        let id = RequestId::default;
         for (err, cause) in [
-            (PayError::Accepted, "WeChat Pay has only accepted the request"),
-            (PayError::Unreadable, "WeChat Pay's answer is not as documented"),
+            (PayError::Accepted(id()), "WeChat Pay has only accepted the request (Request-ID none)"),
+            (PayError::Unreadable(id()), "WeChat Pay's answer is not as documented (Request-ID none)"),
             (PayError::Transport(HttpError::Timeout), "no answer from WeChat Pay: no answer in time"),
             (
-                PayError::Unverified(NotVerified::Signature),
-                "WeChat Pay's answer is not verified: the signature is wrong",
+                PayError::Unverified(id(), NotVerified::Signature),
+                "WeChat Pay's answer is not verified (Request-ID none): the signature is wrong",
             ),
         ] {
             let err = ApiError::from_pay(err);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
-use crate::settlement::{Settlement, Told, Work};
+use crate::random;
+use crate::settlement::{Settled, Settlement, Told, Work};
 use crate::store::orders::{Order, Source};
 use crate::store::{Orders, StoreError, Table};
 use crate::wechatpay::v3::{PayClient, PayCode, PayError};
@@ -12,6 +13,9 @@ use crate::wechatpay::{Trade, Verified};
 
 /// Left for the writes that follow an answer.
 const FOR_THE_TABLE: Duration = Duration::from_secs(2);
+
+/// The pause before WeChat Pay is asked again about an order that it does not know.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Asks, and moves orders on.
 #[derive(Debug)]
@@ -25,13 +29,16 @@ pub struct Healer {
 #[derive(Debug)]
 pub enum Asked {
     /// The order is as WeChat Pay says.
-    Answered,
+    Agreed,
     /// There was no usable answer.
     NoAnswer(PayError),
     /// WeChat Pay knows of no such order, and said so twice: such an answer is not signed.
     NoSuchOrder,
-    /// WeChat Pay need not or may not be asked now: somebody did in the last 3 s.
+    /// WeChat Pay was not asked: the order is settled, or somebody asked in the last 3 s.
     NotNow,
+    /// How the order stands is open: what was signed does not match it or is not known, or it is another merchant's, or
+    /// WeChat Pay does not know it any more.
+    Unclear,
 }
 
 impl Healer {
@@ -41,7 +48,7 @@ impl Healer {
     }
 
     /// Asks about an order that is not paid as far as the table knows, at most once in 3 s, and moves it on. `order` is
-    /// as it is afterwards.
+    /// as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -56,25 +63,51 @@ impl Healer {
         if !self.orders.may_query(order, self.clock.moment(), deadline).await? {
             return Ok(Asked::NotNow);
         }
+        self.ask_now(pay, order, work, deadline).await
+    }
+
+    /// As [`Self::ask`], whoever has asked before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ask`].
+    pub async fn ask_now(
+        &self,
+        pay: &PayClient,
+        order: &mut Order,
+        work: Work<'_>,
+        deadline: Deadline,
+    ) -> Result<Asked, StoreError> {
+        if order.mch_id != *pay.mch_id() {
+            let (function, request_id, number) = (work.function, work.request_id, order.out_trade_no.as_str());
+            tracing::error!(function, requestId = request_id, outTradeNo = number, "the order of another merchant");
+            return Ok(Asked::Unclear);
+        }
         let trade = match query(pay, order, deadline.leaving(FOR_THE_TABLE)).await {
             Ok(Some(trade)) => trade,
+            // Refusals are not signed, and it was there when it was prepared.
+            Ok(None) if order.prepay_id.is_some() => return Ok(Asked::Unclear),
             Ok(None) => return Ok(Asked::NoSuchOrder),
             Err(err) => return Ok(Asked::NoAnswer(err)),
         };
-        let number = order.out_trade_no.clone();
-        let told = Told { source: Source::Query, id: number.as_str(), event_type: "QUERY", body: None };
-        self.settlement.settle(order, &trade, &told, work, deadline).await?;
-        Ok(Asked::Answered)
+        let id = format!("{}#{}", order.out_trade_no.as_str(), trade.state.as_str());
+        let told = Told { source: Source::Query, id: &id, event_type: "QUERY", body: None };
+        Ok(match self.settlement.settle(order, &trade, &told, work, deadline).await? {
+            Settled::Agreed => Asked::Agreed,
+            Settled::Quarantined | Settled::Unknown => Asked::Unclear,
+        })
     }
 }
 
-/// `None` if WeChat Pay does not know the order.
+/// `None` if WeChat Pay does not know the order, and still does not a moment later.
 async fn query(pay: &PayClient, order: &Order, deadline: Deadline) -> Result<Option<Verified<Trade>>, PayError> {
-    for _ in 0..2 {
-        match pay.query(&order.out_trade_no, deadline).await {
-            Err(PayError::Refused(refusal)) if refusal.code == PayCode::OrderNotExist => {}
-            outcome => return outcome.map(Some),
-        }
+    match pay.query(&order.out_trade_no, deadline).await {
+        Err(PayError::Refused(refusal)) if refusal.code == PayCode::OrderNotExist => {}
+        outcome => return outcome.map(Some),
     }
-    Ok(None)
+    tokio::time::sleep(random::jitter(ASK_AGAIN)).await;
+    match pay.query(&order.out_trade_no, deadline).await {
+        Err(PayError::Refused(refusal)) if refusal.code == PayCode::OrderNotExist => Ok(None),
+        outcome => outcome.map(Some),
+    }
 }

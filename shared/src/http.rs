@@ -11,7 +11,7 @@ use lambda_http::http::{HeaderMap, Method, StatusCode};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::deadline::Deadline;
@@ -144,12 +144,10 @@ impl<F: HttpFunction> App<F> {
         };
 
         let outcome = self.answer(request, &request_id, deadline).await;
-        let (reply, err) = match outcome {
-            Ok(reply) => (Some(reply), None),
-            Err(err) => (None, Some(err)),
+        let (response, err) = match outcome {
+            Ok(reply) => (F::response(Ok(reply), &request_id), None),
+            Err(err) => (F::response(Err(&err), &request_id), Some(err)),
         };
-        let internal = ApiError::new(ErrorCode::Internal);
-        let response = F::response(reply.ok_or(err.as_ref().unwrap_or(&internal)), &request_id);
         log::request(F::NAME, &request_id, response.status(), err.as_ref(), started);
         Ok(response)
     }
@@ -171,7 +169,12 @@ impl<F: HttpFunction> App<F> {
 
 fn refusal(err: &ApiError, request_id: &str) -> Response<Body> {
     let body = json!({ "code": err.code.as_str(), "message": err.message, "requestId": request_id });
-    let mut response = response(err.code.status(), body.to_string().into_bytes());
+    refused(err, err.code.status(), &body)
+}
+
+/// A response that refuses, with the headers that go with the reason.
+pub fn refused(err: &ApiError, status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = response(status, body.to_string().into_bytes());
     let mut set = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
     if let Some(secs) = err.retry_after_secs {
         set(RETRY_AFTER, secs.into());

@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::log::Metric;
 use crate::store::orders::{Fact, Happening, Order, Payment, Source};
 use crate::store::{Evidence, Orders, Quarantine, StoreError, Table};
-use crate::wechatpay::{Trade, TradeState, Verified};
+use crate::wechatpay::{Named, Trade, TradeState, Verified};
 
 /// The one currency.
 const CURRENCY: &str = "CNY";
@@ -28,17 +28,28 @@ pub struct Settlement {
     clock: Clock,
 }
 
-/// Where WeChat Pay said it.
+/// How WeChat Pay said it.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// How.
+    /// By what.
     pub source: Source,
-    /// The event's id, or the number that was asked for.
+    /// Names it in the history of an order, and in quarantine.
     pub id: &'a str,
     /// The event's type.
     pub event_type: &'a str,
     /// The bytes of a notification, in which what is personal is encrypted.
     pub body: Option<&'a [u8]>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The order is as WeChat Pay says.
+    Agreed,
+    /// What WeChat Pay says is kept for a person.
+    Quarantined,
+    /// WeChat Pay says something that nobody here knows the meaning of.
+    Unknown,
 }
 
 impl Settlement {
@@ -48,7 +59,7 @@ impl Settlement {
     }
 
     /// Moves an order on as far as what WeChat Pay says of it leads. What does not match goes to quarantine, and the
-    /// order stays as it is.
+    /// order stays as it is. `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -60,28 +71,34 @@ impl Settlement {
         told: &Told<'_>,
         work: Work<'_>,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let fact = match fact(order, trade, self.clock.timestamp()) {
-            Ok(Some(fact)) => fact,
-            Ok(None) => return Ok(()),
-            Err(Mismatch(reason)) => return self.quarantine(reason, Some(trade), told, work, deadline).await,
+    ) -> Result<Settled, StoreError> {
+        let now = self.clock.timestamp();
+        let fact = match fact(order, trade, now) {
+            Ok(Reading::Fact(fact)) => fact,
+            Ok(Reading::Nothing) => return Ok(Settled::Agreed),
+            Ok(Reading::Unknown) => return Ok(Settled::Unknown),
+            Err(Mismatch(reason)) => {
+                self.quarantine(reason, Named::from(&**trade), told, work, deadline).await?;
+                return Ok(Settled::Quarantined);
+            }
         };
+        let is_payment = !matches!(fact, Fact::Closed);
         let happening = Happening { fact, source: told.source, why: told.id.to_owned() };
-        let step = self.orders.apply(order, &happening, self.clock.moment(), deadline).await?;
-        if step.is_some_and(|step| step.is_paid_after_closed()) {
-            let (function, request_id, number) = (work.function, work.request_id, order.out_trade_no.as_str());
-            tracing::error!(
-                function,
-                requestId = request_id,
-                outTradeNo = number,
-                "paid after it was closed: refund it"
-            );
-            Metric::PaidAfterClosed.count(function, request_id);
+        self.orders.apply(order, &happening, self.clock.moment(), deadline).await?;
+        if is_payment && order.paid_after_closed {
+            paid_after_closed(order, work);
         }
-        Ok(())
+        // Somebody else may have told of another payment meanwhile.
+        match self::fact(order, trade, now) {
+            Ok(_) => Ok(Settled::Agreed),
+            Err(Mismatch(reason)) => {
+                self.quarantine(reason, Named::from(&**trade), told, work, deadline).await?;
+                Ok(Settled::Quarantined)
+            }
+        }
     }
 
-    /// Keeps what cannot be placed, once, and says so.
+    /// Keeps what cannot be placed, and says so each time that it comes.
     ///
     /// # Errors
     ///
@@ -89,28 +106,22 @@ impl Settlement {
     pub async fn quarantine(
         &self,
         reason: &'static str,
-        trade: Option<&Verified<Trade>>,
+        named: Named,
         told: &Told<'_>,
         work: Work<'_>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let evidence = Evidence {
-            id: told.id,
-            reason,
-            event_type: told.event_type,
-            out_trade_no: trade.map(|trade| trade.out_trade_no.as_str()),
-            transaction_id: trade.and_then(|trade| trade.transaction_id.as_deref()),
-            body: told.body,
-        };
+        let Told { id, event_type, body, .. } = *told;
+        let evidence = Evidence { id, reason, event_type, named: &named, body };
         self.quarantine.keep(&evidence, self.clock.timestamp(), deadline).await?;
         let Work { function, request_id } = work;
         tracing::error!(
             function,
             requestId = request_id,
             reason,
-            event = told.id,
-            eventType = told.event_type,
-            outTradeNo = evidence.out_trade_no,
+            event = id,
+            eventType = event_type,
+            outTradeNo = named.out_trade_no,
             "payment quarantined"
         );
         Metric::PaymentQuarantined.count(function, request_id);
@@ -118,12 +129,28 @@ impl Settlement {
     }
 }
 
+/// Says that money came for an order whose goods were given back. Said again whenever the payment is told again: the one
+/// who should have said it first may have ended before.
+fn paid_after_closed(order: &Order, Work { function, request_id }: Work<'_>) {
+    let number = order.out_trade_no.as_str();
+    tracing::error!(function, requestId = request_id, outTradeNo = number, "paid after it was closed: refund it");
+    Metric::PaidAfterClosed.count(function, request_id);
+}
+
+/// What WeChat Pay's words mean for an order.
+enum Reading {
+    Fact(Fact),
+    /// The order is not paid, which moves nothing.
+    Nothing,
+    /// A state that is not known here.
+    Unknown,
+}
+
 /// What WeChat Pay says is not about this order: the field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mismatch(&'static str);
 
-/// What has happened to an order, if anything that moves one.
-fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Option<Fact>, Mismatch> {
+fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Reading, Mismatch> {
     let same = |is_same: bool, field| if is_same { Ok(()) } else { Err(Mismatch(field)) };
     same(trade.mch_id == order.mch_id.as_str(), "mchid")?;
     same(trade.app_id == order.app_id.as_str(), "appid")?;
@@ -132,12 +159,13 @@ fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Option<Fact>, Mi
         same(amount.total == order.total, "amount.total")?;
         same(amount.currency == CURRENCY, "amount.currency")?;
     }
-    match trade.state {
-        TradeState::Success => Ok(Some(Fact::Paid(payment(order, trade, now)?))),
-        TradeState::Refund => Ok(Some(Fact::Refunded(payment(order, trade, now)?))),
-        TradeState::Closed => Ok(Some(Fact::Closed)),
-        TradeState::NotPay | TradeState::Unknown => Ok(None),
-    }
+    Ok(match trade.state {
+        TradeState::Success => Reading::Fact(Fact::Paid(payment(order, trade, now)?)),
+        TradeState::Refund => Reading::Fact(Fact::Refunded(payment(order, trade, now)?)),
+        TradeState::Closed => Reading::Fact(Fact::Closed),
+        TradeState::NotPay => Reading::Nothing,
+        TradeState::Unknown => Reading::Unknown,
+    })
 }
 
 /// The payment, which names its amount and its number; an order has one.

@@ -39,7 +39,7 @@ const DEFAULT_ORDER_TTL_SECS: u64 = 1800;
 const ORDER_TTL_RANGE_SECS: std::ops::RangeInclusive<u64> = 60..=7000;
 
 const DEFAULT_MAX_OPEN_ORDERS: u32 = 5;
-/// A user has no use for more, and each of them keeps something of the stock.
+/// More is a mistake.
 const MOST_OPEN_ORDERS: u32 = 1_000_000;
 
 /// The environment of a function, and what is made from it.

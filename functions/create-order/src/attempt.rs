@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use shared::cause;
 use shared::clock::Moment;
+use shared::deadline::Deadline;
 use shared::error::{ApiError, ErrorCode};
 use shared::healing::Asked;
 use shared::http::{Call, HttpFunction as _};
 use shared::pause::{Pauses, TooLate};
 use shared::settlement::Work;
-use shared::store::Session;
 use shared::store::orders::{Claim, Claimed, Created, IdempotentRequest, NewOrder, Order, OrderState};
-use shared::wechatpay::v3::{PayCode, PayError, Payment, PrepayRequest, Stamp};
+use shared::store::{Session, StoreError};
+use shared::wechatpay::v3::{PayCode, PayError, PrepayRequest, RequestPayment, Stamp};
 use shared::wechatpay::{OutTradeNo, PrepayId};
 use tokio::time::Instant;
 
@@ -26,7 +27,11 @@ use crate::{CreateOrder, CreateOrderReply};
 const CLAIM: Duration = Duration::from_secs(2);
 /// Who has set out for a prepay_id and is not back for so long is taken for dead. If it is not, WeChat Pay is told the
 /// same twice.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(4);
+/// A request that comes so long after the order is no double click: its payment may have been made meanwhile.
+const DOUBLE_CLICK: Duration = Duration::from_secs(3);
+/// Who waits for others to ask WeChat Pay, asks after that long.
+const OTHERS_ASK: Duration = Duration::from_secs(3);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
@@ -37,6 +42,8 @@ const FOR_WECHAT_PAY: Duration = Duration::from_secs(4);
 const FOR_THE_ANSWER: Duration = Duration::from_millis(100);
 /// Left for the table when WeChat Pay is asked.
 const FOR_THE_TABLE: Duration = Duration::from_secs(1);
+/// How long a payment that is ready may wait for WeChat Pay's word that it was not made already.
+const CHECK_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) struct Attempt<'a> {
     function: &'a CreateOrder,
@@ -45,6 +52,28 @@ pub(crate) struct Attempt<'a> {
     request: IdempotentRequest<'a>,
     cart: &'a Cart,
     started: Instant,
+}
+
+/// What a request remembers from step to step.
+#[derive(Default)]
+struct Memory {
+    /// The number of the claim that it has made or taken over.
+    own: Option<OutTradeNo>,
+    /// What it waits for, and since when it has seen that.
+    watched: Option<(Moment, Instant)>,
+}
+
+impl Memory {
+    /// How long what began at `at` has been watched from here.
+    fn watched(&mut self, at: Moment) -> Duration {
+        match self.watched {
+            Some((seen, since)) if seen == at => since.elapsed(),
+            _ => {
+                self.watched = Some((at, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
 }
 
 /// How far a step has come. `Wait`: others are at it, or what was read is no longer so.
@@ -66,10 +95,10 @@ impl<'a> Attempt<'a> {
 
     pub(crate) async fn run(&self) -> Result<CreateOrderReply, ApiError> {
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, self.call.deadline());
-        let mut own = None;
+        let mut memory = Memory::default();
         let mut known = None;
         loop {
-            if let Step::Done(reply) = self.step(known, &mut own).await? {
+            if let Step::Done(reply) = self.step(known, &mut memory).await? {
                 return Ok(reply);
             }
             pauses.next().await.map_err(|TooLate| ApiError::new(ErrorCode::Busy))?;
@@ -77,9 +106,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// `known` is the claim that was found after a wait, `own` the number of the one that this request has made or taken
-    /// over.
-    async fn step(&self, known: Option<Claim>, own: &mut Option<OutTradeNo>) -> Result<Step, ApiError> {
+    /// `known` is the claim that was found after a wait.
+    async fn step(&self, known: Option<Claim>, memory: &mut Memory) -> Result<Step, ApiError> {
         let deadline = self.call.deadline();
         let claimed = match known {
             Some(claim) => Claimed::Before(claim),
@@ -92,13 +120,13 @@ impl<'a> Attempt<'a> {
             }
             Claimed::Before(claim) if claim.has_order => {
                 let order = self.function.orders.find(&claim.out_trade_no, deadline).await?;
-                return self.go_on(order.ok_or_else(|| ApiError::new(ErrorCode::Internal))?).await;
+                return self.go_on(order.ok_or_else(|| ApiError::new(ErrorCode::Internal))?, memory).await;
             }
-            Claimed::Before(claim) if own.as_ref() == Some(&claim.out_trade_no) => claim,
-            Claimed::Before(claim) if self.is_over(claim.claimed_at, CLAIM) => claim,
+            Claimed::Before(claim) if memory.own.as_ref() == Some(&claim.out_trade_no) => claim,
+            Claimed::Before(claim) if self.is_over(claim.claimed_at, CLAIM, memory) => claim,
             Claimed::Before(_) => return Ok(Step::Wait),
         };
-        *own = Some(claim.out_trade_no.clone());
+        memory.own = Some(claim.out_trade_no.clone());
         self.make(&claim).await
     }
 
@@ -106,8 +134,13 @@ impl<'a> Attempt<'a> {
     async fn make(&self, claim: &Claim) -> Result<Step, ApiError> {
         let deadline = self.call.deadline().leaving(FOR_WECHAT_PAY);
         let function = self.function;
-        let products = function.products.find(self.cart.skus(), deadline).await?;
-        let priced = match self.cart.price(&products) {
+        let priced = match function.products.find(self.cart.skus(), deadline).await {
+            Ok(products) => self.cart.price(&products),
+            // Somebody has to mend the item, and the client may leave it out.
+            Err(err @ StoreError::Corrupt(_)) => Err(err.into()),
+            Err(err) => return Err(err.into()),
+        };
+        let priced = match priced {
             Ok(priced) => priced,
             Err(refusal) => return self.refuse(claim, refusal).await,
         };
@@ -157,19 +190,30 @@ impl<'a> Attempt<'a> {
     }
 
     /// What comes next for an order that exists.
-    async fn go_on(&self, order: Order) -> Result<Step, ApiError> {
+    async fn go_on(&self, mut order: Order, memory: &mut Memory) -> Result<Step, ApiError> {
+        let function = self.function;
         if let Some(ended) = ended(order.state) {
             return Err(ended);
         }
-        if order.time_expire <= self.function.clock.timestamp() {
+        if order.mch_id != *function.merchant.mch_id() {
+            return Err(ApiError::new(ErrorCode::Misconfigured)); // The order of a merchant who is configured no more.
+        }
+        if order.time_expire <= function.clock.timestamp() {
             return self.out_of_time(order).await;
         }
-        if let Some(prepay_id) = &order.prepay_id {
-            return Ok(Step::Done(self.reply(&order, prepay_id)));
+        if order.prepay_id.is_some() {
+            if self.now().since(order.prepay_asked_at) >= DOUBLE_CLICK {
+                // Where there is no answer, the payment is ready all the same: WeChat Pay takes none twice.
+                self.ask(&mut order, CHECK_WITHIN).await?;
+            }
+            if let Some(ended) = ended(order.state) {
+                return Err(ended);
+            }
+            let reply = order.prepay_id.as_ref().map(|prepay_id| self.reply(&order, prepay_id));
+            return Ok(reply.map_or(Step::Wait, Step::Done));
         }
-        let deadline = self.call.deadline();
-        let is_mine = self.is_over(order.prepay_asked_at, LEASE)
-            && self.function.orders.take_over_prepay(&order, self.now(), deadline).await?;
+        let is_mine = self.is_over(order.prepay_asked_at, LEASE, memory)
+            && function.orders.take_over_prepay(&order, self.now(), self.call.deadline()).await?;
         if is_mine { self.prepay(order).await } else { Ok(Step::Wait) }
     }
 
@@ -193,33 +237,51 @@ impl<'a> Attempt<'a> {
     /// WeChat Pay does not wait for the payment. Where it says that the order is past that, it is asked how it stands: a
     /// refusal is not signed.
     async fn not_prepaid(&self, mut order: Order, err: PayError) -> Result<Step, ApiError> {
-        let code = err.refusal().map(|refusal| refusal.code);
-        let past = matches!(code, Some(PayCode::OrderClosed | PayCode::OrderPaid | PayCode::OutTradeNoUsed));
-        if !past && code != Some(PayCode::InvalidRequest) {
-            return Err(ApiError::from_pay(err));
-        }
-        self.ask(&mut order).await?;
-        let unsettled = || match code {
-            Some(PayCode::OrderClosed | PayCode::OrderPaid) => ErrorCode::WechatUnavailable,
-            _ => ErrorCode::Internal,
+        let is_settled = match err.refusal().map(|refusal| refusal.code) {
+            Some(PayCode::OrderClosed | PayCode::OrderPaid) => true,
+            Some(PayCode::InvalidRequest | PayCode::OutTradeNoUsed) => false,
+            _ => return Err(ApiError::from_pay(err)),
         };
-        Err(ended(order.state).unwrap_or_else(|| ApiError::new(unsettled()).with_source(err)))
+        let asked = self.ask(&mut order, Deadline::REPLY_WITHIN).await?;
+        if let Some(ended) = ended(order.state) {
+            return Err(ended);
+        }
+        match asked {
+            Asked::NotNow => Ok(Step::Wait),
+            Asked::NoAnswer(err) => Err(unavailable(err)),
+            // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
+            Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err)),
+            Asked::Agreed | Asked::NoSuchOrder | Asked::Unclear => Err(unavailable(err)),
+        }
     }
 
     /// An order that can no longer be paid, and was not paid as far as we know.
     async fn out_of_time(&self, mut order: Order) -> Result<Step, ApiError> {
-        match self.ask(&mut order).await? {
-            Asked::Answered | Asked::NoSuchOrder => {
-                Err(ended(order.state).unwrap_or_else(|| ApiError::new(ErrorCode::OrderClosed)))
+        let mut asked = self.ask(&mut order, Deadline::REPLY_WITHIN).await?;
+        if ended(order.state).is_none() && matches!(asked, Asked::NotNow) {
+            if self.started.elapsed() < OTHERS_ASK {
+                return Ok(Step::Wait);
             }
-            Asked::NotNow => Ok(Step::Wait),
-            Asked::NoAnswer(err) => Err(ApiError::new(ErrorCode::WechatUnavailable).with_source(err)),
+            let (healer, pay) = (&self.function.healer, &self.function.pay);
+            asked = healer.ask_now(pay, &mut order, self.work(), self.call.deadline()).await?;
+        }
+        if let Some(ended) = ended(order.state) {
+            return Err(ended);
+        }
+        match asked {
+            Asked::Agreed | Asked::NoSuchOrder => Err(ApiError::new(ErrorCode::OrderClosed)),
+            Asked::NoAnswer(err) => Err(unavailable(err)),
+            Asked::NotNow | Asked::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
         }
     }
 
-    async fn ask(&self, order: &mut Order) -> Result<Asked, ApiError> {
-        let work = Work { function: CreateOrder::NAME, request_id: self.call.request_id() };
-        Ok(self.function.healer.ask(&self.function.pay, order, work, self.call.deadline()).await?)
+    async fn ask(&self, order: &mut Order, within: Duration) -> Result<Asked, ApiError> {
+        let deadline = self.call.deadline().at_most(within);
+        Ok(self.function.healer.ask(&self.function.pay, order, self.work(), deadline).await?)
+    }
+
+    fn work(&self) -> Work<'_> {
+        Work { function: CreateOrder::NAME, request_id: self.call.request_id() }
     }
 
     fn reply(&self, order: &Order, prepay_id: &PrepayId) -> CreateOrderReply {
@@ -227,19 +289,24 @@ impl<'a> Attempt<'a> {
         CreateOrderReply {
             out_trade_no: order.out_trade_no.as_str().to_owned(),
             total_fen: order.total.as_u64(),
-            payment: Payment::new(&function.merchant, &order.app_id, prepay_id, &Stamp::new(&function.clock)),
+            payment: RequestPayment::new(&function.merchant, &order.app_id, prepay_id, &Stamp::new(&function.clock)),
         }
     }
 
     /// Whether what began at `at` has had its time, by the clock or by having been watched from here that long: clocks
     /// may be wrong.
-    fn is_over(&self, at: Moment, time: Duration) -> bool {
-        self.now().since(at) >= time || self.started.elapsed() >= time
+    fn is_over(&self, at: Moment, time: Duration, memory: &mut Memory) -> bool {
+        memory.watched(at) >= time || self.now().since(at) >= time
     }
 
     fn now(&self) -> Moment {
         self.function.clock.moment()
     }
+}
+
+/// How the order stands is open.
+fn unavailable(err: PayError) -> ApiError {
+    ApiError::new(ErrorCode::WechatUnavailable).with_source(err)
 }
 
 /// The refusal for an order that is past its payment.

@@ -19,7 +19,7 @@ use shared::setup::Setup;
 use shared::store::orders::IdempotentRequest;
 use shared::store::{Orders, Products, Sessions};
 use shared::wechat::is_visible_ascii;
-use shared::wechatpay::v3::{PayClient, Payment};
+use shared::wechatpay::v3::{PayClient, RequestPayment};
 use shared::wechatpay::{Merchant, NotifyUrl};
 
 use crate::attempt::Attempt;
@@ -56,7 +56,7 @@ struct CreateOrderInput {
 pub struct CreateOrderReply {
     out_trade_no: String,
     total_fen: u64,
-    payment: Payment,
+    payment: RequestPayment,
 }
 
 impl HttpFunction for CreateOrder {

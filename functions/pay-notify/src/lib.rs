@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use lambda_http::http::header::CONTENT_TYPE;
-use lambda_http::http::{HeaderValue, StatusCode};
+use lambda_http::http::StatusCode;
 use lambda_http::{Body, Response};
 use serde_json::json;
+use shared::deadline::Deadline;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
 use shared::hex::sha256_hex;
-use shared::http::{Call, HttpFunction};
+use shared::http::{Call, HttpFunction, refused};
 use shared::log::Metric;
 use shared::settlement::{Settlement, Told, Work};
 use shared::setup::Setup;
-use shared::store::Orders;
 use shared::store::orders::Source;
+use shared::store::{Orders, StoreError};
 use shared::wechat::is_visible_ascii;
 use shared::wechatpay::v3::{Notification, Notifications};
 use shared::wechatpay::{OutTradeNo, Trade, TradeState, Verified};
@@ -22,6 +22,9 @@ use shared::wechatpay::{OutTradeNo, Trade, TradeState, Verified};
 /// The one event that is about a payment.
 /// Source: WeChat Pay v3, "Payment notification".
 const PAID: &str = "TRANSACTION.SUCCESS";
+
+/// Why a payment is kept in quarantine that names none of our orders.
+const NO_SUCH_ORDER: &str = "no such order";
 
 /// The longest id of an event that names it in the table. WeChat Pay's have 36.
 const LONGEST_ID: usize = 64;
@@ -68,11 +71,7 @@ impl HttpFunction for PayNotify {
             status if status.is_client_error() => status,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let body = json!({ "code": "FAIL", "message": err.message });
-        let mut response = Response::new(Body::Text(body.to_string()));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        refused(err, status, &json!({ "code": "FAIL", "message": err.message }))
     }
 }
 
@@ -83,19 +82,37 @@ impl PayNotify {
         let id = id(notification, call.body());
         let (event_type, body) = (notification.event_type(), Some(call.body()));
         let told = Told { source: Source::Notify, id: &id, event_type, body };
+        match self.settle(notification, &told, work, deadline).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => {
+                Ok(self.settlement.quarantine(reason, notification.named(), &told, work, deadline).await?)
+            }
+            Err(err) => Err(err.into()),
+        }
+    }
+
+    /// Moves the order on that a notification is about, or says why there is none.
+    async fn settle(
+        &self,
+        notification: &Notification,
+        told: &Told<'_>,
+        work: Work<'_>,
+        deadline: Deadline,
+    ) -> Result<Result<(), &'static str>, StoreError> {
         let trade = match payment(notification) {
             Ok(trade) => trade,
-            Err(reason) => return Ok(self.settlement.quarantine(reason, None, &told, work, deadline).await?),
+            Err(reason) => return Ok(Err(reason)),
         };
-        let order = match OutTradeNo::try_from(trade.out_trade_no.clone()) {
-            Ok(number) => self.orders.find(&number, deadline).await?,
-            Err(_) => None,
-        };
-        match order {
-            Some(mut order) => self.settlement.settle(&mut order, &trade, &told, work, deadline).await?,
-            None => self.settlement.quarantine("no such order", Some(&trade), &told, work, deadline).await?,
+        let Ok(number) = OutTradeNo::try_from(trade.out_trade_no.clone()) else { return Ok(Err(NO_SUCH_ORDER)) };
+        match self.orders.find(&number, deadline).await {
+            Ok(Some(mut order)) => {
+                self.settlement.settle(&mut order, &trade, told, work, deadline).await.map(|_| Ok(()))
+            }
+            Ok(None) => Ok(Err(NO_SUCH_ORDER)),
+            // WeChat Pay would send it for a day, and then nobody would know of it.
+            Err(StoreError::Corrupt(_)) => Ok(Err("the order is unreadable")),
+            Err(err) => Err(err),
         }
-        Ok(())
     }
 }
 

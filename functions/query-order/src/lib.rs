@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use shared::cause;
 use shared::clock::Timestamp;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
@@ -64,12 +65,15 @@ impl HttpFunction for QueryOrder {
         let own = order.filter(|order| order.user_id == session.user_id);
         let mut order = own.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?;
         let work = Work { function: Self::NAME, request_id: call.request_id() };
-        if let Asked::NoAnswer(err) =
-            self.healer.ask(&self.pay, &mut order, work, call.deadline().at_most(ASK_WITHIN)).await?
-        {
-            // The table's answer is no worse than a moment ago.
-            let cause = shared::cause::chain(&err);
-            tracing::warn!(function = Self::NAME, requestId = call.request_id(), cause, "WeChat Pay gave no answer");
+        let asked = self.healer.ask(&self.pay, &mut order, work, call.deadline().at_most(ASK_WITHIN)).await;
+        // Whatever stands in the way, the answer is no worse than it was a moment ago.
+        let failure = match &asked {
+            Ok(Asked::Agreed | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear) => None,
+            Ok(Asked::NoAnswer(err)) => Some(cause::chain(err)),
+            Err(err) => Some(cause::chain(err)),
+        };
+        if let Some(cause) = failure {
+            tracing::warn!(function = Self::NAME, requestId = call.request_id(), cause, "answered from the table");
         }
         let payment = order.payment;
         Ok(QueryOrderReply {

@@ -68,7 +68,7 @@ impl Item {
     }
 
     pub(super) fn with_time(self, name: &str, value: Timestamp) -> Self {
-        self.with(name, number(value))
+        self.with_number(name, value.as_secs())
     }
 
     /// The row stops to count at `at`, and DynamoDB deletes it some time later.
@@ -163,6 +163,12 @@ pub(super) fn list(maps: impl IntoIterator<Item = Item>) -> AttributeValue {
     AttributeValue::L(maps.into_iter().map(|map| AttributeValue::M(map.0)).collect())
 }
 
-fn number(value: Timestamp) -> AttributeValue {
-    AttributeValue::N(value.as_secs().to_string())
+/// A text in an expression, under its name there.
+pub(super) fn text(name: &str, text: &str) -> (String, AttributeValue) {
+    (name.to_owned(), AttributeValue::S(text.to_owned()))
+}
+
+/// A number in an expression, under its name there.
+pub(super) fn number(name: &str, number: u64) -> (String, AttributeValue) {
+    (name.to_owned(), AttributeValue::N(number.to_string()))
 }

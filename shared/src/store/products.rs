@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
 use super::StoreError;
-use super::item::{Item, Key};
+use super::item::{Item, Key, number};
 use super::table::{Change, Table, Write};
 use crate::deadline::Deadline;
 use crate::fen::Fen;
@@ -23,7 +22,7 @@ pub struct Sku(String);
 
 impl Sku {
     /// The most characters that one may have.
-    pub const MAX_CHARS: usize = 64;
+    const MAX_CHARS: usize = 64;
 
     /// The name's text.
     pub fn as_str(&self) -> &str {
@@ -36,21 +35,17 @@ impl Sku {
 
     /// Takes so many from the stock, if there are as many.
     pub(super) fn take(&self, quantity: u64) -> Write {
-        let values = HashMap::from([quantity_value(quantity)]);
+        let values = HashMap::from([number(":quantity", quantity)]);
         let (update, condition) = ("SET stock = stock - :quantity", Some("stock >= :quantity"));
         Write::Update(Change { key: self.key(), update, condition, values })
     }
 
     /// Gives so many back to the stock, if the product still has one.
     pub(super) fn give_back(&self, quantity: u64) -> Write {
-        let values = HashMap::from([quantity_value(quantity)]);
+        let values = HashMap::from([number(":quantity", quantity)]);
         let (update, condition) = ("SET stock = stock + :quantity", Some("attribute_exists(stock)"));
         Write::Update(Change { key: self.key(), update, condition, values })
     }
-}
-
-fn quantity_value(quantity: u64) -> (String, AttributeValue) {
-    (":quantity".to_owned(), AttributeValue::N(quantity.to_string()))
 }
 
 impl TryFrom<String> for Sku {
@@ -71,7 +66,7 @@ pub struct Product {
     pub name: String,
     /// What one costs.
     pub price: Fen,
-    /// How many there are, if that is limited.
+    /// How many there are, if that is limited. A negative number, which only a person can have written, is none.
     pub stock: Option<u64>,
 }
 
@@ -104,7 +99,7 @@ fn read(row: &Item) -> Result<Product, StoreError> {
         sku: read_sku(row)?,
         name: row.str(NAME)?.to_owned(),
         price: Fen::new(row.number(PRICE_FEN)?),
-        stock: row.optional_number(STOCK)?,
+        stock: row.optional_number::<i64>(STOCK)?.map(|stock| u64::try_from(stock).unwrap_or(0)),
     })
 }
 

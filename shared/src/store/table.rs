@@ -200,6 +200,7 @@ impl Table {
                     .set_key(Some(change.key.attributes()))
                     .update_expression(change.update)
                     .set_condition_expression(change.condition.map(str::to_owned))
+                    .set_expression_attribute_names(names(change.update))
                     .set_expression_attribute_values(Some(change.values));
                 item.update(update.build().map_err(incomplete)?)
             }

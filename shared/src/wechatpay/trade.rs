@@ -1,7 +1,5 @@
 //! A payment as WeChat Pay tells of it.
 
-use std::ops::Deref;
-
 use serde::Deserialize;
 
 use crate::fen::Fen;
@@ -88,6 +86,19 @@ pub enum TradeState {
     Unknown,
 }
 
+impl TradeState {
+    /// WeChat Pay's name of the state.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "CLOSED",
+            Self::NotPay => "NOTPAY",
+            Self::Refund => "REFUND",
+            Self::Success => "SUCCESS",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
 impl From<&str> for TradeState {
     fn from(text: &str) -> Self {
         match text {
@@ -128,26 +139,29 @@ pub struct Amount {
     pub currency: String,
 }
 
-/// What WeChat Pay has signed. Only what checks signatures can make one.
-#[derive(Clone, Debug)]
-pub struct Verified<T>(T);
-
-impl<T> Verified<T> {
-    /// `value` was made from bytes whose signature has been checked.
-    pub(super) fn new(value: T) -> Self {
-        Self(value)
-    }
-
-    /// What is made from nothing but the signed value is signed as well.
-    pub(super) fn read<U>(&self, read: impl FnOnce(&T) -> Option<U>) -> Option<Verified<U>> {
-        read(&self.0).map(Verified)
-    }
+/// What a notification or an answer says it is about.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The merchant's number of the order.
+    pub out_trade_no: Option<String>,
+    /// The merchant's number of the refund.
+    pub out_refund_no: Option<String>,
+    /// WeChat Pay's number of the payment.
+    pub transaction_id: Option<String>,
+    /// The total of the order.
+    pub total: Option<Fen>,
+    /// The currency of the total.
+    pub currency: Option<String>,
 }
 
-impl<T> Deref for Verified<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
+impl From<&Trade> for Named {
+    fn from(trade: &Trade) -> Self {
+        Self {
+            out_trade_no: Some(trade.out_trade_no.clone()),
+            transaction_id: trade.transaction_id.clone(),
+            total: trade.amount.as_ref().map(|amount| amount.total),
+            currency: trade.amount.as_ref().map(|amount| amount.currency.clone()),
+            ..Self::default()
+        }
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{Orders, number, text};
+use super::Orders;
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::store::StoreError;
-use crate::store::item::{Item, Key, attr};
+use crate::store::item::{Item, Key, attr, number, text};
 use crate::store::table::{Change, Changed, Transaction, Write};
 use crate::store::users::UserId;
 use crate::wechatpay::OutTradeNo;

@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::StoreError;
 use super::call::Condition;
-use super::item::Key;
+use super::item::{Key, number, text};
 use super::products::Sku;
 use super::table::{Change, Changed, Table, Transaction, Write};
 use super::users::UserId;
@@ -178,12 +178,13 @@ impl Orders {
         }
     }
 
-    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s.
+    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s. Where not,
+    /// `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
     /// If the table gives no answer before the deadline.
-    pub async fn may_query(&self, order: &Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         // A time that far ahead is that of a wrong clock, and stops nobody.
         let is_near = |at: Moment| now.since(at) < QUERY_INTERVAL && at.since(now) < QUERY_INTERVAL;
         if order.state != OrderState::NotPay || order.queried_at.is_some_and(is_near) {
@@ -198,8 +199,13 @@ impl Orders {
         ]);
         let condition = "tradeState = :notPay AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
                          queriedAtMs >= :after)";
-        let changed = self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await?;
-        Ok(matches!(changed, Changed::Done(_)))
+        match self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await? {
+            Changed::Done(_) => Ok(true),
+            Changed::ConditionFailed(row) => {
+                *order = row::read(&row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?)?;
+                Ok(false)
+            }
+        }
     }
 
     /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back.
@@ -264,12 +270,4 @@ fn open_one(user: &UserId, max_open: u32) -> Write {
 fn end_one(user: &UserId) -> Write {
     let values = HashMap::from([(":minusOne".to_owned(), AttributeValue::N("-1".to_owned()))]);
     Write::Update(Change { key: open_orders_key(user), update: "ADD openOrders :minusOne", condition: None, values })
-}
-
-fn text(name: &str, text: &str) -> (String, AttributeValue) {
-    (name.to_owned(), AttributeValue::S(text.to_owned()))
-}
-
-fn number(name: &str, number: u64) -> (String, AttributeValue) {
-    (name.to_owned(), AttributeValue::N(number.to_string()))
 }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::state::{Move, OrderEvent};
-use super::{Order, Orders, Source, end_one, number, row, text};
+use super::{Line, Order, Orders, Source, end_one, row};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::store::StoreError;
 use crate::store::call::{Condition, Pauses};
-use crate::store::item::list;
+use crate::store::item::{list, number, text};
 use crate::store::products::Sku;
 use crate::store::table::{Change, Transaction, Write};
 
@@ -82,10 +82,10 @@ impl Orders {
         let mut unlimited: Vec<Sku> = Vec::new();
         loop {
             let Some(step) = order.state.after(happening.fact.event()) else { return Ok(None) };
-            let (returned, give_back) = returned(order, step, &unlimited);
-            let ended = step.ends_open_order().then(|| end_one(&order.user_id));
-            let first = state_write(order, step, happening, now);
-            let writes = [first].into_iter().chain(give_back).chain(ended).collect();
+            let mut writes = vec![state_write(order, step, happening, now)];
+            let returned = returned(order, step, &unlimited);
+            writes.extend(returned.iter().map(|line| line.sku.give_back(line.quantity)));
+            writes.extend(step.ends_open_order().then(|| end_one(&order.user_id)));
             match self.table.transact(writes, deadline).await? {
                 Transaction::Committed => {
                     order.state = step.to;
@@ -96,12 +96,13 @@ impl Orders {
                     return Ok(Some(step));
                 }
                 Transaction::ConditionFailed(conditions) => {
-                    let of_products = conditions.iter().skip(1).zip(returned);
+                    // The order's own write is the first, and those of the products come next.
+                    let of_products = conditions.iter().skip(1).zip(&returned);
                     let failed = of_products.filter(|(condition, _)| **condition == Condition::Failed);
-                    unlimited.extend(failed.map(|(_, sku)| sku));
+                    unlimited.extend(failed.map(|(_, line)| line.sku.clone()));
                     if conditions.first() != Some(&Condition::Held) {
                         let found = self.find(&order.out_trade_no, deadline).await?;
-                        *order = found.ok_or(StoreError::Corrupt("tradeState"))?;
+                        *order = found.ok_or(StoreError::Corrupt(row::TRADE_STATE))?;
                     }
                 }
             }
@@ -110,11 +111,10 @@ impl Orders {
     }
 }
 
-/// The products to which a move gives something back, and the writes that do.
-fn returned(order: &Order, step: Move, unlimited: &[Sku]) -> (Vec<Sku>, Vec<Write>) {
+/// The lines of which a move gives something back.
+fn returned(order: &Order, step: Move, unlimited: &[Sku]) -> Vec<Line> {
     let lines = order.lines.iter().filter(|line| step.returns_stock() && line.is_limited);
-    let lines = lines.filter(|line| !unlimited.contains(&line.sku));
-    lines.map(|line| (line.sku.clone(), line.sku.give_back(line.quantity))).unzip()
+    lines.filter(|line| !unlimited.contains(&line.sku)).cloned().collect()
 }
 
 /// The write of the order's own row: if it is where the move begins.

@@ -25,7 +25,7 @@ const QUERIED_AT_MS: &str = "queriedAtMs";
 const REFUNDED_FEN: &str = "refundedFen";
 const TIME_EXPIRE: &str = "timeExpire";
 const TOTAL_FEN: &str = "totalFen";
-const TRADE_STATE: &str = "tradeState";
+pub(super) const TRADE_STATE: &str = "tradeState";
 const TRANSACTION_ID: &str = "transactionId";
 
 const IS_LIMITED: &str = "isLimited";

@@ -8,7 +8,7 @@ use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 
-use super::{PayError, PayRefusal, Stamp, authorization, transaction};
+use super::{PayError, PayRefusal, RequestId, Stamp, Verified, authorization, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
@@ -16,7 +16,7 @@ use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError};
 use crate::pause::Pauses;
 use crate::wechat::is_visible_ascii;
-use crate::wechatpay::{Merchant, OutTradeNo, PrepayId, Trade, Verified};
+use crate::wechatpay::{MchId, Merchant, OutTradeNo, PrepayId, Trade};
 
 /// The variable that names other hosts.
 const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
@@ -90,6 +90,11 @@ impl PayClient {
         Self { upstream, merchant, clock }
     }
 
+    /// The merchant.
+    pub fn mch_id(&self) -> &MchId {
+        self.merchant.mch_id()
+    }
+
     /// Prepares an order; `body` is what a [`super::PrepayRequest`] made, and may be sent any number of times.
     ///
     /// `POST /v3/pay/transactions/jsapi`; source: WeChat Pay v3, "JSAPI order".
@@ -104,7 +109,7 @@ impl PayClient {
             let Object(Prepaid { prepay_id }) = serde_json::from_slice(body).ok()?;
             is_visible_ascii(&prepay_id, LONGEST_PREPAY_ID).then(|| PrepayId::new(prepay_id))
         });
-        answer.await.map(|prepay_id| PrepayId::clone(&prepay_id))
+        answer.await.map(Verified::into_inner)
     }
 
     /// How an order stands.
@@ -162,22 +167,31 @@ impl PayClient {
     ) -> Result<Verified<T>, PayError> {
         let host = self.upstream.hosts.preferred();
         let request = self.request(call, host, stamp);
+        let had_time = deadline.left() >= ATTEMPT_TIMEOUT;
         let response = self.upstream.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await;
         let response = response.map_err(|err| {
-            if !matches!(err, HttpError::TooLong) {
+            // A host that had no time to answer is none the worse for it.
+            let is_to_blame = match &err {
+                HttpError::Broken(_) | HttpError::Connect(_) => true,
+                HttpError::Timeout => had_time,
+                HttpError::TooLong => false,
+            };
+            if is_to_blame {
                 self.upstream.hosts.pass_over(host);
             }
             PayError::Transport(err)
         })?;
+        let id = RequestId::of(&response.headers);
         // The status comes first: only successes are signed.
         if response.status == StatusCode::ACCEPTED {
-            return Err(PayError::Accepted);
+            return Err(PayError::Accepted(id));
         }
         if !response.status.is_success() {
             return Err(PayError::Refused(PayRefusal::of(&response)));
         }
         let answer = self.merchant.keyring().verify(&response.headers, response.body, self.clock.timestamp());
-        answer.map_err(PayError::Unverified)?.read(|body| read(body)).ok_or(PayError::Unreadable)
+        let answer = answer.map_err(|reason| PayError::Unverified(id.clone(), reason))?;
+        answer.read(|body| read(body)).ok_or(PayError::Unreadable(id))
     }
 
     fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Request<Bytes> {

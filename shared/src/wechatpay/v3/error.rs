@@ -20,8 +20,8 @@ const LONGEST_REQUEST_ID: usize = 128;
 #[derive(Debug, thiserror::Error)]
 pub enum PayError {
     /// Taken (202), and what comes of it is open.
-    #[error("WeChat Pay has only accepted the request")]
-    Accepted,
+    #[error("WeChat Pay has only accepted the request ({0})")]
+    Accepted(RequestId),
     /// WeChat Pay refused. Refusals are not signed, so nothing final is to follow from a single one.
     #[error("WeChat Pay refused: {0}")]
     Refused(PayRefusal),
@@ -29,11 +29,11 @@ pub enum PayError {
     #[error("no answer from WeChat Pay")]
     Transport(#[source] HttpError),
     /// An answer that is signed and is not what the documentation promises.
-    #[error("WeChat Pay's answer is not as documented")]
-    Unreadable,
+    #[error("WeChat Pay's answer is not as documented ({0})")]
+    Unreadable(RequestId),
     /// An answer of somebody else's, or one that WeChat Pay has signed wrongly on purpose.
-    #[error("WeChat Pay's answer is not verified")]
-    Unverified(#[source] NotVerified),
+    #[error("WeChat Pay's answer is not verified ({0})")]
+    Unverified(RequestId, #[source] NotVerified),
 }
 
 /// WeChat Pay's "no".
@@ -45,8 +45,25 @@ pub struct PayRefusal {
     pub code: PayCode,
     /// How WeChat Pay writes it, if it is fit to be shown.
     pub code_text: Option<String>,
-    /// The id under which WeChat Pay can look the call up, if it is fit to be shown.
-    pub request_id: Option<String>,
+    /// The call's id.
+    pub request_id: RequestId,
+}
+
+/// The id under which WeChat Pay can look a call up, if there is one that is fit to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestId(Option<String>);
+
+impl RequestId {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let id = headers.get("request-id").and_then(|id| id.to_str().ok());
+        Self(id.filter(|id| is_visible_ascii(id, LONGEST_REQUEST_ID)).map(str::to_owned))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request-ID {}", self.0.as_deref().unwrap_or("none"))
+    }
 }
 
 /// The body of a refusal. Its message is WeChat Pay's own and for nobody here.
@@ -60,7 +77,7 @@ impl PayError {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
-            Self::Accepted | Self::Unreadable | Self::Unverified(_) => true,
+            Self::Accepted(_) | Self::Unreadable(_) | Self::Unverified(..) => true,
             Self::Transport(HttpError::Broken(_) | HttpError::Connect(_) | HttpError::Timeout) => true,
             Self::Transport(HttpError::TooLong) => false,
         }
@@ -70,7 +87,7 @@ impl PayError {
     pub fn refusal(&self) -> Option<&PayRefusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Accepted | Self::Transport(_) | Self::Unreadable | Self::Unverified(_) => None,
+            Self::Accepted(_) | Self::Transport(_) | Self::Unreadable(_) | Self::Unverified(..) => None,
         }
     }
 }
@@ -86,7 +103,7 @@ impl PayRefusal {
             status: response.status.as_u16(),
             code: PayCode::from(code),
             code_text: is_plain(code).then(|| code.to_owned()),
-            request_id: request_id(&response.headers),
+            request_id: RequestId::of(&response.headers),
         }
     }
 }
@@ -96,15 +113,10 @@ fn is_plain(code: &str) -> bool {
     (1..=LONGEST_CODE).contains(&code.len()) && code.bytes().all(plain)
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("request-id")?.to_str().ok()?;
-    is_visible_ascii(id, LONGEST_REQUEST_ID).then(|| id.to_owned())
-}
-
 impl fmt::Display for PayRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (code, id) = (self.code_text.as_deref(), self.request_id.as_deref());
-        write!(f, "status {}, code {}, Request-ID {}", self.status, code.unwrap_or("none"), id.unwrap_or("none"))
+        let code = self.code_text.as_deref().unwrap_or("none");
+        write!(f, "status {}, code {code}, {}", self.status, self.request_id)
     }
 }
 

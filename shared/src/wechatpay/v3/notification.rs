@@ -4,11 +4,13 @@ use std::fmt;
 
 use lambda_http::http::HeaderMap;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{NotVerified, transaction};
 use crate::clock::Clock;
+use crate::fen::Fen;
 use crate::json::Object;
-use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Trade, Verified};
+use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Named, Trade, Verified};
 
 /// The one cipher.
 const AEAD_AES_256_GCM: &str = "AEAD_AES_256_GCM";
@@ -22,11 +24,13 @@ pub struct Notifications {
 }
 
 /// A notification that WeChat Pay has signed and encrypted. It holds personal data, so it cannot be printed.
-pub struct Notification {
+pub struct Notification(Verified<Content>);
+
+/// The content of a notification.
+struct Content {
     id: String,
     event_type: String,
-    original_type: String,
-    plaintext: Verified<Vec<u8>>,
+    plaintext: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +42,6 @@ struct Envelope {
 
 #[derive(Deserialize)]
 struct Resource {
-    original_type: Option<String>,
     algorithm: String,
     ciphertext: String,
     associated_data: Option<String>,
@@ -63,47 +66,53 @@ impl Notifications {
     /// If it is not WeChat Pay's, or was kept for a while, or does not decrypt.
     pub fn open(&self, headers: &HeaderMap, body: &[u8]) -> Result<Notification, NotVerified> {
         let body = self.keyring.verify(headers, body, self.clock.timestamp())?;
-        decrypt(&body, &self.key)
+        body.try_read(|body| decrypt(body, &self.key)).map(Notification)
     }
 }
 
-/// Of the envelope and the resource, both are signed: the one directly, the other within.
-fn decrypt(body: &Verified<&[u8]>, key: &ApiV3Key) -> Result<Notification, NotVerified> {
+fn decrypt(body: &[u8], key: &ApiV3Key) -> Result<Content, NotVerified> {
     let envelope = serde_json::from_slice(body).map_err(|_| NotVerified::Malformed)?;
     let Object(Envelope { id, event_type, resource: Object(resource) }) = envelope;
     if resource.algorithm != AEAD_AES_256_GCM {
         return Err(NotVerified::Algorithm);
     }
     let associated_data = resource.associated_data.unwrap_or_default();
-    let plaintext = body.read(|_| key.open(&resource.ciphertext, &resource.nonce, &associated_data));
-    let plaintext = plaintext.ok_or(NotVerified::Undecryptable)?;
-    Ok(Notification { id, event_type, original_type: resource.original_type.unwrap_or_default(), plaintext })
+    let plaintext = key.open(&resource.ciphertext, &resource.nonce, &associated_data);
+    Ok(Content { id, event_type, plaintext: plaintext.ok_or(NotVerified::Undecryptable)? })
 }
 
 impl Notification {
     /// The id of the event. The same event may come several times, and at the same moment.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// What happened, such as `TRANSACTION.SUCCESS` or `REFUND.SUCCESS`.
     pub fn event_type(&self) -> &str {
-        &self.event_type
-    }
-
-    /// What the plaintext is, such as `transaction` or `refund`; empty where it is not told.
-    pub fn original_type(&self) -> &str {
-        &self.original_type
+        &self.0.event_type
     }
 
     /// What was encrypted.
-    pub fn plaintext(&self) -> &Verified<Vec<u8>> {
-        &self.plaintext
+    pub fn plaintext(&self) -> &[u8] {
+        &self.0.plaintext
+    }
+
+    /// What it is about, as far as it says so: a payment, a refund, or something that is not known yet.
+    pub fn named(&self) -> Named {
+        let plaintext: Value = serde_json::from_slice(&self.0.plaintext).unwrap_or_default();
+        let text = |name: &str| plaintext.get(name).and_then(Value::as_str).map(str::to_owned);
+        Named {
+            out_trade_no: text("out_trade_no"),
+            out_refund_no: text("out_refund_no"),
+            transaction_id: text("transaction_id"),
+            total: plaintext.pointer("/amount/total").and_then(Value::as_u64).map(Fen::new),
+            currency: plaintext.pointer("/amount/currency").and_then(Value::as_str).map(str::to_owned),
+        }
     }
 
     /// The payment that it tells of, if it tells of one.
     pub fn trade(&self) -> Option<Verified<Trade>> {
-        self.plaintext.read(|plaintext| transaction::trade(plaintext))
+        self.0.read(|content| transaction::trade(&content.plaintext))
     }
 }
 
@@ -138,11 +147,11 @@ mod tests {
     }
 
     /// What becomes of a body that is signed.
-    fn opened(body: &[u8]) -> Result<Notification, NotVerified> {
-        decrypt(&Verified::new(body), &ApiV3Key::new(KEY).unwrap())
+    fn opened(body: &[u8]) -> Result<Vec<u8>, NotVerified> {
+        decrypt(body, &ApiV3Key::new(KEY).unwrap()).map(|content| content.plaintext)
     }
 
-    fn opened_with(resource: Value) -> Result<Notification, NotVerified> {
+    fn opened_with(resource: Value) -> Result<Vec<u8>, NotVerified> {
         opened(json!({ "id": "1", "event_type": "X", "resource": resource }).to_string().as_bytes())
     }
 
@@ -151,10 +160,7 @@ mod tests {
         for associated_data in [None, Some(json!(null)), Some(json!(""))] {
             let mut resource = resource(encrypt(b"x", ""));
             associated_data.into_iter().for_each(|data| resource["associated_data"] = data);
-            let notification = opened_with(resource).unwrap();
-            assert_eq!(notification.plaintext().as_slice(), b"x");
-            assert_eq!(notification.original_type(), "");
-            assert!(notification.trade().is_none());
+            assert_eq!(opened_with(resource).unwrap(), b"x");
         }
     }
 

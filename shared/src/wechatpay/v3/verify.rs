@@ -1,11 +1,13 @@
 //! How answers and notifications are verified. Source: WeChat Pay v3, "Verify a signature".
 
+use std::ops::Deref;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::HeaderMap;
 
 use crate::clock::Timestamp;
-use crate::wechatpay::{Keyring, Verified};
+use crate::wechatpay::Keyring;
 
 const TIMESTAMP: &str = "wechatpay-timestamp";
 const NONCE: &str = "wechatpay-nonce";
@@ -60,6 +62,35 @@ pub enum NotVerified {
     Window,
 }
 
+/// What WeChat Pay has signed. Only what checks signatures can make one.
+#[derive(Clone, Debug)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// What is made from nothing but the signed value is signed as well.
+    pub(super) fn read<U>(&self, read: impl FnOnce(&T) -> Option<U>) -> Option<Verified<U>> {
+        read(&self.0).map(Verified)
+    }
+
+    /// As [`Self::read`], where it may fail for several reasons.
+    pub(super) fn try_read<U, E>(&self, read: impl FnOnce(&T) -> Result<U, E>) -> Result<Verified<U>, E> {
+        read(&self.0).map(Verified)
+    }
+
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 impl Keyring {
     /// Checks the signature of a body, of which not one byte may have changed on its way.
     ///
@@ -87,7 +118,7 @@ impl Keyring {
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", body.as_ref(), b"\n"].concat();
         let verified = STANDARD.decode(signature).is_ok_and(|signature| key.verifies(&message, &signature));
         match verified {
-            true => Ok(Verified::new(body)),
+            true => Ok(Verified(body)),
             // Looked at last, so that nothing depends on it but the reason.
             false if signature.starts_with(PROBE) => Err(NotVerified::Probe),
             false => Err(NotVerified::Signature),

@@ -11,7 +11,7 @@ use crate::wechatpay::{Merchant, PrepayId};
 /// The parameters of `wx.requestPayment`, signed. The app is signed too, though it is not among them.
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Payment {
+pub struct RequestPayment {
     time_stamp: String,
     nonce_str: String,
     package: String,
@@ -19,7 +19,7 @@ pub struct Payment {
     pay_sign: String,
 }
 
-impl Payment {
+impl RequestPayment {
     /// Signs the payment of a prepared order, in the app that it was prepared for.
     pub fn new(merchant: &Merchant, app_id: &AppId, prepay_id: &PrepayId, stamp: &Stamp) -> Self {
         let time_stamp = stamp.timestamp.as_secs().to_string();
@@ -31,7 +31,7 @@ impl Payment {
     }
 }
 
-impl fmt::Debug for Payment {
+impl fmt::Debug for RequestPayment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Payment")
     }

@@ -13,7 +13,7 @@ use tests::world::World;
 /// After this, nobody can pay.
 const ORDER_TTL: Duration = Duration::from_secs(1800);
 /// After this, whoever asks for a prepay_id is taken for dead.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(4);
 
 struct Ordered {
     world: World,
@@ -76,19 +76,36 @@ async fn one_whose_notification_was_lost_is_order_paid_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn one_whose_notification_is_late_is_not_offered_again() {
+    let order = Ordered::new().await;
+    order.world.pay_silently(&order.number).await;
+    order.world.advance(Duration::from_secs(3));
+    order.expect(409, "order_paid").await;
+    assert_eq!(order.world.order_row(&order.number).await.story(), "NOTPAY create, SUCCESS query");
+    // A double click asks nobody.
+    let clicked = Ordered::new().await;
+    assert_eq!((clicked.repeat().await.status, clicked.counts().await), (200, (1, 0)));
+    // Without an answer, the payment is ready all the same.
+    clicked.world.advance(Duration::from_secs(3));
+    clicked.world.fault(BY_NUMBER, json!({ "status": 503, "times": 9 })).await;
+    assert_eq!(clicked.repeat().await.status, 200);
+}
+
+#[tokio::test]
 async fn one_that_ran_out_of_time_is_order_closed_and_closes_nothing() {
     let order = Ordered::new().await;
     order.world.advance(ORDER_TTL - Duration::from_secs(1));
     assert_eq!(order.repeat().await.status, 200);
-    order.world.advance(Duration::from_secs(1));
-    for asked in 1..3 {
+    assert_eq!(order.counts().await, (1, 1), "it may have been paid meanwhile");
+    for asked in 2..4 {
+        order.world.advance(Duration::from_secs(3));
         order.expect(409, "order_closed").await;
         assert_eq!(order.counts().await, (1, asked));
-        order.world.advance(Duration::from_secs(3));
     }
     assert_eq!(order.world.order_row(&order.number).await.story(), "NOTPAY create");
     assert_eq!(order.world.stock("demo-mug").await, Some(199));
     // Somebody who has begun to pay in time may be told of later.
+    order.world.advance(Duration::from_secs(3));
     assert_eq!(order.caller.status_of(&order.world, &order.number).await, "NOTPAY");
 }
 

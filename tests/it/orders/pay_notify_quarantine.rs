@@ -3,6 +3,7 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::callers::Caller;
+use tests::dynamodb_proxy::Kind;
 use tests::logs;
 use tests::notifications::Notice;
 use tests::orders::{cart, number};
@@ -25,7 +26,7 @@ async fn assert_kept(world: &World, notice: &Notice, event_type: &str, reason: &
         let reply = notice.send(world).await;
         assert_eq!((reply.status, reply.body), (204, Vec::new()), "{reason}");
     }
-    let row = world.row("QUARANTINE", &format!("EVENT#{}", id(notice))).await;
+    let row = world.row("QUARANTINE", &format!("EVENT#{}#{reason}", id(notice))).await;
     let row = row.unwrap_or_else(|| panic!("{} is not kept", id(notice)));
     let text = |name: &str| row[name].as_s().unwrap().as_str();
     assert_eq!((text("eventType"), text("reason")), (event_type, reason));
@@ -113,6 +114,34 @@ async fn another_payment_of_an_order_that_is_paid_is_kept() {
     }
     let row = world.order_row(&number).await;
     assert_eq!((row.story().as_str(), json!(row.transaction_id)), ("NOTPAY create, SUCCESS notify", first));
+}
+
+#[tokio::test]
+async fn two_payments_of_one_order_at_the_same_moment_are_one_payment_and_one_that_is_kept() {
+    for state in ["SUCCESS"] {
+        let (world, proxy, _behind) = World::start_with_proxy().await;
+        let caller = world.caller().await;
+        let number = ordered(&world, &caller, "key").await;
+        let fast = world.payment_of(&number).await;
+        let mut slow = fast.clone();
+        (slow["transaction_id"], slow["trade_state"]) = ("4200001999999999999999999999".into(), state.into());
+        let [slow, fast] = [Notice::telling(&world, &slow).await, Notice::telling(&world, &fast).await];
+        // The slow one has read the unpaid order, and is held before it writes.
+        proxy.inject("TransactWriteItems", 1, Kind::Hold);
+        let fast = async {
+            proxy.hanging().await;
+            let reply = fast.send(&world).await;
+            proxy.release();
+            reply
+        };
+        let (slow, fast) = tokio::join!(slow.send(&world), fast);
+        assert_eq!((slow.status, fast.status), (204, 204), "{state}");
+        let row = world.order_row(&number).await;
+        assert_eq!(row.story(), "NOTPAY create, SUCCESS notify", "{state}");
+        assert_eq!(row.transaction_id.as_deref(), Some("4200001000000000000000000001"), "{state}");
+        let kept = ("TRANSACTION.SUCCESS".to_owned(), "transaction_id".to_owned(), Some(number));
+        assert_eq!(world.quarantine().await, [kept], "{state}");
+    }
 }
 
 #[tokio::test]

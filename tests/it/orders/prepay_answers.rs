@@ -8,7 +8,7 @@ use tests::orders::{JSAPI, cart, number};
 use tests::world::World;
 
 /// After this, whoever asks for a prepay_id is taken for dead.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(4);
 
 /// What may be wrong with the signature of an answer.
 const TAMPERS: [&str; 8] =

@@ -85,7 +85,7 @@ async fn where_none_answers_it_is_wechat_unavailable_and_a_repeat_goes_on() {
     assert_eq!(signed(&to_first[0]), signed(&to_second[0]));
     first.stand_before(&world);
     second.stand_before(&world);
-    world.advance(Duration::from_secs(3));
+    world.advance(Duration::from_secs(4));
     let order = caller.order(&world, "key", &body).await;
     let again = first.take().into_iter().chain(second.take()).collect::<Vec<_>>();
     assert_eq!((again.len(), &again[0].body), (1, &to_first[0].body));

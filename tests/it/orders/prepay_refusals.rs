@@ -9,7 +9,7 @@ use tests::root;
 use tests::world::World;
 
 /// After this, whoever asks for a prepay_id is taken for dead, and how the order stands may be asked again.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(4);
 
 /// WeChat Pay's status and code, our status and code, and how often WeChat Pay is asked for a prepay_id, and whether it is
 /// asked how the order stands.
@@ -29,8 +29,8 @@ const REFUSALS: [(u16, &str, u16, &str, usize, bool); 33] = [
     (403, "NOT_ENOUGH", 500, "misconfigured", 1, false),
     (403, "REQUEST_BLOCKED", 500, "misconfigured", 1, false),
     (403, "TRADE_ERROR", 503, "wechat_unavailable", 1, false),
-    (403, "RULE_LIMIT", 403, "user_blocked", 1, false),
-    (403, "RULELIMIT", 403, "user_blocked", 1, false),
+    (403, "RULE_LIMIT", 429, "rate_limited", 1, false),
+    (403, "RULELIMIT", 429, "rate_limited", 1, false),
     (403, "USER_ACCOUNT_ABNORMAL", 403, "user_blocked", 1, false),
     (403, "ACCOUNTERROR", 403, "user_blocked", 1, false),
     (404, "ORDER_NOT_EXIST", 503, "wechat_unavailable", 1, false),

@@ -42,7 +42,7 @@ async fn words_without_a_prepay_id_are_no_answer_and_a_repeat_goes_on() {
         let sent = proxy.take();
         assert_eq!(sent.len(), 3, "{words}");
         proxy.answer_no_more();
-        world.advance(Duration::from_secs(3));
+        world.advance(Duration::from_secs(4));
         let order = caller.order(&world, &key, &body).await;
         assert_eq!(proxy.take()[0].body, sent[0].body, "{words}");
         assert_eq!(sent[0].json()["out_trade_no"], order["outTradeNo"], "{words}");

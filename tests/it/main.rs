@@ -17,6 +17,7 @@ mod machine;
 mod oauth_login;
 mod order_crash;
 mod order_model;
+mod orders;
 mod pay_client;
 mod pay_merchant;
 mod pay_vectors;

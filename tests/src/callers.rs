@@ -114,9 +114,12 @@ impl World {
         self.sandbox("POST", "/faults", fault).await;
     }
 
-    /// Puts a row of texts into the table.
+    /// Puts a row of texts and numbers into the table.
     pub async fn put(&self, row: Value) {
-        let attribute = |value: &Value| AttributeValue::S(value.as_str().unwrap().to_owned());
+        let attribute = |value: &Value| match value {
+            Value::Number(number) => AttributeValue::N(number.to_string()),
+            text => AttributeValue::S(text.as_str().unwrap().to_owned()),
+        };
         let row = row.as_object().unwrap().iter().map(|(name, value)| (name.clone(), attribute(value)));
         let table = self.table();
         table.client().put_item().table_name(table.name()).set_item(Some(row.collect())).send().await.unwrap();

@@ -18,6 +18,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body, `null` if it is not JSON.
     pub json: Value,
+    /// The body as it came.
+    pub body: Vec<u8>,
 }
 
 impl Reply {
@@ -67,7 +69,8 @@ impl Client {
         let deadline = Deadline::after(std::time::Duration::from_secs(30));
         let response = self.0.send(request, LONGEST_REPLY, deadline).await.expect("an answer");
         let json = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
-        Reply { status: response.status.as_u16(), headers: response.headers, json }
+        let (status, body) = (response.status.as_u16(), response.body.to_vec());
+        Reply { status, headers: response.headers, json, body }
     }
 
     /// Sends anything, and hands the answer on as it is.

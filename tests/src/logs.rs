@@ -30,9 +30,22 @@ pub fn all() -> String {
 
 /// The lines of one request.
 pub fn of_request(request_id: &str) -> Vec<Value> {
+    with(request_id).into_iter().filter(|line| line["requestId"] == request_id).collect()
+}
+
+/// The lines that hold a text.
+pub fn with(text: &str) -> Vec<Value> {
     let lines = all();
-    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-    lines.filter(|line| line["requestId"] == request_id).collect()
+    let lines = lines.lines().filter(|line| line.contains(text));
+    lines.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// How often a metric was counted by requests whose log holds a text.
+pub fn count_of(metric: &str, text: &str) -> usize {
+    let mut ids: Vec<_> = with(text).iter().filter_map(|line| Some(line["requestId"].as_str()?.to_owned())).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.iter().flat_map(|id| of_request(id)).filter(|line| line[metric] == 1).count()
 }
 
 #[derive(Clone, Default)]

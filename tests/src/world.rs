@@ -184,6 +184,13 @@ impl World {
         Setup::new(env, self.clock.clone()).unwrap()
     }
 
+    /// The reply of a new instance to an event, which Lambda would end after `timeout`.
+    pub async fn reply_within(&self, function: &str, event: &Value, timeout: Duration) -> Reply {
+        let (instance, event) = (self.instance(function).await, event.to_string().into_bytes());
+        let result = instance.invoke_within(event, self.now(), timeout).await;
+        reply(&result.expect("the function answers before its timeout"))
+    }
+
     /// Invokes a function through the Lambda Invoke API.
     pub async fn invoke(&self, function: &str, event: &Value) -> Reply {
         let path = format!("/2015-03-31/functions/{function}/invocations");
@@ -207,8 +214,8 @@ pub fn reply(result: &[u8]) -> Reply {
         headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value);
     }
     let status = u16::try_from(reply["statusCode"].as_u64().unwrap()).unwrap();
-    let json = reply["body"].as_str().filter(|body| !body.is_empty());
-    Reply { status, headers, json: json.map_or(Value::Null, |body| serde_json::from_str(body).unwrap()) }
+    let body = reply["body"].as_str().unwrap_or_default().as_bytes().to_vec();
+    Reply { status, headers, json: serde_json::from_slice(&body).unwrap_or_default(), body }
 }
 
 /// A sample event with another body.

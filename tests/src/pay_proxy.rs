@@ -1,0 +1,126 @@
+//! A WeChat Pay that writes down what it is sent, in front of the sandbox's.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Response};
+use serde_json::Value;
+
+use crate::http::Client;
+use crate::notifications::Notice;
+use crate::world::World;
+
+/// What was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Method, path and query.
+    pub line: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The very bytes.
+    pub body: Vec<u8>,
+}
+
+impl Sent {
+    /// The body, `null` if it is not JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A header's text, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// The proxy. As long as there is nobody behind it, it never answers.
+#[derive(Clone, Debug)]
+pub struct PayProxy {
+    /// Where it listens.
+    pub url: String,
+    client: Arc<Client>,
+    state: Arc<Mutex<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    target: Option<String>,
+    answer: Option<Notice>,
+    sent: Vec<Sent>,
+}
+
+impl PayProxy {
+    /// In front of nobody.
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (client, state) = Default::default();
+        let proxy = Self { url, client, state };
+        let router = Router::new().fallback(pass).with_state(proxy.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        proxy
+    }
+
+    /// From now on in front of a world's sandbox.
+    pub fn stand_before(&self, world: &World) {
+        self.state.lock().unwrap().target = world.machine.sandbox_url().map(str::to_owned);
+    }
+
+    /// From now on in front of nobody.
+    pub fn hang(&self) {
+        self.state.lock().unwrap().target = None;
+    }
+
+    /// From now on this is the answer to everything.
+    pub fn answer(&self, answer: Notice) {
+        self.state.lock().unwrap().answer = Some(answer);
+    }
+
+    /// From now on whoever is behind it answers again.
+    pub fn answer_no_more(&self) {
+        self.state.lock().unwrap().answer = None;
+    }
+
+    /// What was sent so far; and starts anew.
+    pub fn take(&self) -> Vec<Sent> {
+        std::mem::take(&mut self.state.lock().unwrap().sent)
+    }
+}
+
+impl World {
+    /// A world whose functions reach WeChat Pay through a proxy.
+    pub async fn start_with_pay_proxy() -> (Self, PayProxy) {
+        let proxy = PayProxy::start().await;
+        let world = Self::start_with([("WECHATPAY_API_URLS", &proxy.url)]).await;
+        proxy.stand_before(&world);
+        (world, proxy)
+    }
+}
+
+async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
+    let sent = Sent { line: format!("{} {path}", parts.method), headers: parts.headers.clone(), body: body.clone() };
+    let (target, answer) = {
+        let mut state = proxy.state.lock().unwrap();
+        state.sent.push(sent);
+        (state.target.clone(), state.answer.clone())
+    };
+    if let Some(Notice { headers, body }) = answer {
+        let mut response = Response::new(Body::from(body));
+        for (name, value) in headers {
+            response.headers_mut().insert(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        return response;
+    }
+    let Some(target) = target else { return std::future::pending().await };
+    parts.uri = format!("{target}{path}").parse().unwrap();
+    let (status, headers, body) = proxy.client.forward(Request::from_parts(parts, body)).await;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,7 +1,9 @@
 //! The demo order, which the sample events of `query-order` and `pay-notify` are about. Exists on the local machine only.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use shared::clock::Timestamp;
 
 use crate::sdk::SdkTable;
@@ -29,9 +31,22 @@ pub(crate) struct Parties<'a> {
 pub(crate) async fn seed(table: &SdkTable, parties: &Parties<'_>, now: Timestamp) -> Result<(), String> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: &str| AttributeValue::N(number.to_owned());
-    let now = now.as_secs();
-    let put = table.client().put_item().table_name(table.name()).condition_expression("attribute_not_exists(pk)");
-    let put = put
+    let (secs, millis) = (now.as_secs().to_string(), (now.as_secs() * 1000).to_string());
+    let created = HashMap::from([
+        ("atMs".to_owned(), number(&millis)),
+        ("tradeState".to_owned(), text("NOTPAY")),
+        ("by".to_owned(), text("create")),
+        ("why".to_owned(), text("demo")),
+    ]);
+    let line = HashMap::from([
+        ("sku".to_owned(), text("demo-sticker")),
+        ("name".to_owned(), text("贴纸")),
+        ("priceFen".to_owned(), number(TOTAL_FEN)),
+        ("quantity".to_owned(), number("1")),
+    ]);
+    let order = Put::builder()
+        .table_name(table.name())
+        .condition_expression("attribute_not_exists(pk)")
         .item("pk", text(&format!("ORDER#{DEMO_ORDER}")))
         .item("sk", text("ORDER"))
         .item("outTradeNo", text(DEMO_ORDER))
@@ -39,15 +54,26 @@ pub(crate) async fn seed(table: &SdkTable, parties: &Parties<'_>, now: Timestamp
         .item("appId", text(parties.app_id))
         .item("mchId", text(parties.mch_id))
         .item("totalFen", number(TOTAL_FEN))
-        .item("lines", AttributeValue::L(Vec::new()))
+        .item("lines", AttributeValue::L(vec![AttributeValue::M(line)]))
         .item("tradeState", text("NOTPAY"))
-        .item("createdAt", number(&now.to_string()))
+        .item("createdAt", number(&secs))
         .item("timeExpire", number(TIME_EXPIRE))
         .item("prepayBody", text("{}"))
-        .item("prepayAskedAtMs", number(&(now * 1000).to_string()))
-        .item("history", AttributeValue::L(Vec::new()));
-    match put.send().await.as_ref().map_err(|err| err.code()) {
-        Ok(_) | Err(Some("ConditionalCheckFailedException")) => Ok(()),
+        .item("prepayAskedAtMs", number(&millis))
+        .item("history", AttributeValue::L(vec![AttributeValue::M(created)]));
+    let open_orders = Update::builder()
+        .table_name(table.name())
+        .key("pk", text(&format!("USER#{}", parties.user_id)))
+        .key("sk", text("ORDERS"))
+        .update_expression("ADD openOrders :one")
+        .expression_attribute_values(":one", number("1"));
+    let incomplete = |_| "an incomplete request".to_owned();
+    let order = TransactWriteItem::builder().put(order.build().map_err(incomplete)?).build();
+    let open_orders = TransactWriteItem::builder().update(open_orders.build().map_err(incomplete)?).build();
+    let write = table.client().transact_write_items().transact_items(order).transact_items(open_orders);
+    match write.send().await.as_ref().map_err(|err| err.code()) {
+        // It is there already.
+        Ok(_) | Err(Some("TransactionCanceledException")) => Ok(()),
         Err(code) => Err(code.unwrap_or("no answer").to_owned()),
     }
 }

@@ -15,6 +15,8 @@ mod identities;
 mod login;
 mod machine;
 mod oauth_login;
+mod order_crash;
+mod order_model;
 mod orders;
 mod pay_client;
 mod pay_merchant;

@@ -8,6 +8,7 @@ pub mod cards;
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod lambda_proxy;
+pub mod ledger;
 pub mod logs;
 pub mod merchant;
 pub mod notifications;
@@ -16,6 +17,7 @@ pub mod orders;
 pub mod pay_proxy;
 pub mod pay_vectors;
 pub mod readers;
+pub mod shop;
 pub mod upstream;
 pub mod world;
 

@@ -34,6 +34,7 @@ pub struct World {
     /// The machine.
     pub machine: Machine,
     client: Client,
+    table: SdkTable,
     clock: Clock,
     offset_secs: Arc<AtomicU64>,
 }
@@ -68,7 +69,8 @@ impl World {
         };
         let options = Options { env, clock: clock.clone(), make_table: true, ..Options::default() };
         let machine = Machine::start(options).await.expect("the machine starts");
-        Self { machine, client: Client::default(), clock, offset_secs }
+        let table = SdkTable::from_env(machine.env()).unwrap();
+        Self { machine, client: Client::default(), table, clock, offset_secs }
     }
 
     /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
@@ -158,7 +160,7 @@ impl World {
 
     /// The table, as the SDK sees it.
     pub fn table(&self) -> SdkTable {
-        SdkTable::from_env(self.machine.env()).unwrap()
+        self.table.clone()
     }
 
     /// Calls WeChat's API as a server does; `null` is no body.

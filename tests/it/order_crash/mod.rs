@@ -1,0 +1,160 @@
+//! Functions that die between any two of their writes, and others that go on from there; and slow ones that are
+//! overtaken.
+
+mod create;
+mod notify;
+mod overtaken;
+mod query;
+
+use std::time::Duration;
+
+use local::functions::InvocationResult;
+use serde_json::{Value, json};
+use tests::callers::Caller;
+use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
+use tests::http::Reply;
+use tests::ledger::{Facts, Ledger};
+use tests::shop::PREPAY;
+use tests::world::{World, reply};
+use tokio::task::JoinHandle;
+
+const KEY: &str = "a-key";
+const SKU: &str = "mug";
+const PRICE: u64 = 3_900;
+const STOCK: u64 = 10;
+const QUANTITY: u64 = 2;
+
+/// By then whoever was at it is taken for dead.
+const TAKEN_FOR_DEAD: Duration = Duration::from_secs(4);
+
+/// One buyer in a shop, behind a DynamoDB that can go wrong.
+struct Scene {
+    world: World,
+    proxy: DynamoDbProxy,
+    buyer: Caller,
+    _behind: World,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let (world, proxy, behind) = World::start_with_proxy().await;
+        world.sandbox("PUT", "/notifications", json!({ "enabled": false })).await;
+        world.put_product(SKU, PRICE, Some(STOCK)).await;
+        let buyer = world.caller().await;
+        Self { world, proxy, buyer, _behind: behind }
+    }
+
+    /// Starts an invocation of an instance of its own.
+    async fn spawn(&self, function: &str, event: Vec<u8>) -> JoinHandle<InvocationResult> {
+        let (instance, now) = (self.world.instance(function).await, self.world.now());
+        tokio::spawn(async move { instance.invoke(event, now).await })
+    }
+
+    async fn invoke(&self, function: &str, event: Vec<u8>) -> Reply {
+        replied(self.spawn(function, event).await).await
+    }
+
+    fn order_event(&self) -> Vec<u8> {
+        self.buyer.order_event(KEY, &[(SKU, QUANTITY)])
+    }
+
+    async fn order(&self) -> Reply {
+        self.invoke("create-order", self.order_event()).await
+    }
+
+    async fn ordered(&self) -> String {
+        let reply = self.order().await;
+        assert_eq!(reply.status, 200, "{:?}", reply.json);
+        number(&reply).to_owned()
+    }
+
+    async fn query(&self, number: &str) -> Reply {
+        let reply = self.invoke("query-order", self.buyer.query_event(number)).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.json);
+        reply
+    }
+
+    async fn notification(&self, number: &str) -> Vec<u8> {
+        self.world.notification(json!({ "outTradeNo": number })).await
+    }
+
+    async fn ledger(&self) -> Ledger {
+        Ledger::read(&self.world).await
+    }
+
+    /// What a control makes of an order at WeChat Pay.
+    async fn at_wechat_pay(&self, path: &str, number: &str) {
+        let mut wish = json!({ "outTradeNo": number });
+        if path == "/pay" {
+            wish["notify"] = false.into();
+        }
+        self.world.sandbox("POST", path, wish).await;
+    }
+
+    /// Checks that all adds up: there is so much left, and so many orders are open.
+    async fn assert_adds_up(&self, stock: u64, open: i64, when: &str) {
+        let wechat_pay = self.world.orders_at_wechat_pay().await;
+        let facts = Facts { stock: &[(SKU, STOCK)], max_open: 5, wechat_pay: &wechat_pay, told: &[] };
+        let ledger = self.ledger().await;
+        ledger.audit(&facts).unwrap_or_else(|problem| panic!("{when}: {problem}"));
+        assert_eq!(ledger.stock(SKU), i64::try_from(stock).ok(), "{when}");
+        assert_eq!(ledger.open_orders(&self.buyer.id), open, "{when}");
+    }
+}
+
+async fn replied(invocation: JoinHandle<InvocationResult>) -> Reply {
+    reply(&invocation.await.unwrap().unwrap())
+}
+
+fn number(reply: &Reply) -> &str {
+    reply.json["outTradeNo"].as_str().unwrap()
+}
+
+/// Where an invocation dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    /// Before a call of DynamoDB, so many of the same kind after the first.
+    Before(&'static str, u32),
+    /// After one, without having heard of it.
+    After(&'static str, u32),
+    BeforeWechatPayHasHeard(&'static str),
+    BeforeWechatPayHasAnswered(&'static str),
+}
+
+impl Scene {
+    /// Lets an invocation die.
+    async fn kill(&self, function: &str, event: Vec<u8>, death: Death) {
+        match death {
+            Death::Before(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::Hang),
+            Death::After(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::HangAfter),
+            Death::BeforeWechatPayHasHeard(path) => self.world.fault(path, json!({ "latencyMs": 60_000 })).await,
+            Death::BeforeWechatPayHasAnswered(path) => {
+                self.world.fault(path, json!({ "answerLatencyMs": 60_000 })).await;
+            }
+        }
+        let calls = match death {
+            Death::BeforeWechatPayHasHeard(path) | Death::BeforeWechatPayHasAnswered(path) => {
+                Some((path, self.world.count_of(path).await))
+            }
+            Death::Before(..) | Death::After(..) => None,
+        };
+        let dying = self.spawn(function, event).await;
+        match calls {
+            None => self.proxy.hanging().await,
+            Some((path, before)) => {
+                while self.world.count_of(path).await == before {
+                    tokio::task::yield_now().await;
+                }
+                if let Death::BeforeWechatPayHasAnswered(PREPAY) = death {
+                    while self.world.orders_at_wechat_pay().await.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+        assert!(!dying.is_finished(), "{death:?}");
+        dying.abort();
+        assert!(dying.await.unwrap_err().is_cancelled());
+        self.world.sandbox("DELETE", "/faults", Value::Null).await;
+    }
+}

@@ -10,11 +10,7 @@ use crate::http::Reply;
 use crate::root;
 use crate::world::{Row, World};
 
-/// Where WeChat Pay is asked for a prepay_id.
-pub const JSAPI: &str = "/v3/pay/transactions/jsapi";
-
-/// Where WeChat Pay is asked how an order stands.
-pub const BY_NUMBER: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}";
+pub use crate::shop::{PREPAY, QUERY};
 
 /// The body of a request for these products, so many of each.
 pub fn cart(lines: &[(&str, u64)]) -> Value {
@@ -110,16 +106,6 @@ pub fn number(reply: &Value) -> String {
 }
 
 impl World {
-    /// Puts a product into the table.
-    pub async fn put_product(&self, sku: &str, price_fen: u64, stock: Option<u64>) {
-        let (pk, sk) = (format!("PRODUCT#{sku}"), "PRODUCT");
-        let mut row = json!({ "pk": pk, "sk": sk, "sku": sku, "name": "茶", "priceFen": price_fen });
-        if let Some(stock) = stock {
-            row["stock"] = stock.into();
-        }
-        self.put(row).await;
-    }
-
     /// How many of a product there are, if that is limited.
     pub async fn stock(&self, sku: &str) -> Option<u64> {
         let row = self.row(&format!("PRODUCT#{sku}"), "PRODUCT").await?;
@@ -158,7 +144,7 @@ impl World {
 
     /// The numbers for which WeChat Pay was asked for a prepay_id, each time.
     pub async fn prepaid_numbers(&self) -> Vec<String> {
-        let calls = self.calls_of(JSAPI).await;
+        let calls = self.calls_of(PREPAY).await;
         calls.iter().map(|call| call["outTradeNo"].as_str().unwrap().to_owned()).collect()
     }
 

@@ -64,7 +64,7 @@ async fn wechat_pay_is_told_our_prices_our_time_and_our_url() {
     let expected = json!({
         "appid": MINI_PROGRAM,
         "mchid": "1900000001",
-        "description": "茶 等5件",
+        "description": "商品 tea 等5件",
         "out_trade_no": order["outTradeNo"],
         "time_expire": expires_at.to_rfc3339_china(),
         "notify_url": format!("{}/pay-notify", world.machine.gateway_url()),

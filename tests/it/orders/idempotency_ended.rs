@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::http::Reply;
-use tests::orders::{BY_NUMBER, JSAPI, cart, number};
+use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::upstream::ClosedPort;
 use tests::world::World;
 
@@ -40,7 +40,7 @@ impl Ordered {
 
     /// How often WeChat Pay was asked for a prepay_id, and how the order stands.
     async fn counts(&self) -> (usize, usize) {
-        (self.world.count_of(JSAPI).await, self.world.count_of(BY_NUMBER).await)
+        (self.world.count_of(PREPAY).await, self.world.count_of(QUERY).await)
     }
 
     /// The prepay_id was given to the client, and is not in the table.
@@ -87,7 +87,7 @@ async fn one_whose_notification_is_late_is_not_offered_again() {
     assert_eq!((clicked.repeat().await.status, clicked.counts().await), (200, (1, 0)));
     // Without an answer, the payment is ready all the same.
     clicked.world.advance(Duration::from_secs(3));
-    clicked.world.fault(BY_NUMBER, json!({ "status": 503, "times": 9 })).await;
+    clicked.world.fault(QUERY, json!({ "status": 503, "times": 9 })).await;
     assert_eq!(clicked.repeat().await.status, 200);
 }
 
@@ -143,7 +143,7 @@ async fn without_wechat_pay_nobody_says_how_it_ended() {
     ] {
         let mut fault = fault;
         fault["times"] = 9.into();
-        order.world.fault(BY_NUMBER, fault).await;
+        order.world.fault(QUERY, fault).await;
         let reply = order.repeat().await;
         assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"), "{:?}", reply.json);
         assert_eq!(reply.header("retry-after"), "2");
@@ -169,12 +169,12 @@ async fn with_nobody_at_wechat_pays_address_it_is_unavailable() {
 async fn one_whose_number_wechat_pay_does_not_know_is_order_closed_at_its_end() {
     let world = World::start().await;
     let caller = world.caller().await;
-    world.fault(JSAPI, json!({ "status": 503, "times": 3 })).await;
+    world.fault(PREPAY, json!({ "status": 503, "times": 3 })).await;
     assert_eq!(caller.create_order(&world, "key", &cart(&[("demo-mug", 1)])).await.code(), "wechat_unavailable");
     world.advance(ORDER_TTL);
     let reply = caller.create_order(&world, "key", &cart(&[("demo-mug", 1)])).await;
     assert_eq!((reply.status, reply.code()), (409, "order_closed"));
-    assert_eq!((world.count_of(JSAPI).await, world.count_of(BY_NUMBER).await), (3, 2), "it says so twice");
+    assert_eq!((world.count_of(PREPAY).await, world.count_of(QUERY).await), (3, 2), "it says so twice");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::notifications::Notice;
-use tests::orders::{BY_NUMBER, cart, number};
+use tests::orders::{QUERY, cart, number};
 use tests::world::{World, reply};
 
 /// An order that was paid, of which nobody has told yet.
@@ -154,5 +154,5 @@ async fn only_post_is_answered() {
         let reply = world.send(method, "/pay-notify", &[], "").await;
         assert_eq!((reply.status, reply.json), (405, json!({ "code": "FAIL", "message": "use POST" })), "{method}");
     }
-    assert_eq!(world.count_of(BY_NUMBER).await, 0);
+    assert_eq!(world.count_of(QUERY).await, 0);
 }

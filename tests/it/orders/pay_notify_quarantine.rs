@@ -118,7 +118,7 @@ async fn another_payment_of_an_order_that_is_paid_is_kept() {
 
 #[tokio::test]
 async fn two_payments_of_one_order_at_the_same_moment_are_one_payment_and_one_that_is_kept() {
-    for state in ["SUCCESS"] {
+    for state in ["SUCCESS", "REFUND"] {
         let (world, proxy, _behind) = World::start_with_proxy().await;
         let caller = world.caller().await;
         let number = ordered(&world, &caller, "key").await;

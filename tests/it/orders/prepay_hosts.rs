@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::orders::{JSAPI, cart};
+use tests::orders::{PREPAY, cart};
 use tests::pay_proxy::{PayProxy, Sent};
 use tests::upstream::ClosedPort;
 use tests::world::World;
@@ -65,7 +65,7 @@ async fn whoever_answers_is_not_passed_over_whatever_the_answer() {
     for fault in [json!({ "status": 503 }), json!({ "status": 429 }), json!({ "tamper": "signature" })] {
         let mut fault = fault;
         fault["times"] = 2.into();
-        world.fault(JSAPI, fault).await;
+        world.fault(PREPAY, fault).await;
         caller.buy(&world, "demo-sticker").await;
         assert_eq!((first.take().len(), second.take().len()), (3, 0));
     }

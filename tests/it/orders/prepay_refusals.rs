@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::logs;
-use tests::orders::{BY_NUMBER, JSAPI, cart, number};
+use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::root;
 use tests::world::World;
 
@@ -56,12 +56,12 @@ async fn every_code_has_its_answer_and_a_repeat_goes_on_with_the_same_number() {
     let body = cart(&[("demo-sticker", 1)]);
     for (status, code, ours, expected, prepays, asks) in REFUSALS {
         let key = format!("{status}-{code}");
-        let before = (world.count_of(JSAPI).await, world.count_of(BY_NUMBER).await);
-        world.fault(JSAPI, json!({ "status": status, "code": code, "times": prepays })).await;
+        let before = (world.count_of(PREPAY).await, world.count_of(QUERY).await);
+        world.fault(PREPAY, json!({ "status": status, "code": code, "times": prepays })).await;
         let reply = caller.create_order(&world, &key, &body).await;
         assert_eq!((reply.status, reply.code()), (ours, expected), "{key}");
         assert_eq!(reply.header("retry-after").is_empty(), ![429, 503].contains(&ours), "{key}");
-        let after = (world.count_of(JSAPI).await, world.count_of(BY_NUMBER).await);
+        let after = (world.count_of(PREPAY).await, world.count_of(QUERY).await);
         assert_eq!((after.0 - before.0, after.1 > before.1), (prepays, asks), "{key}");
         // The message is ours, and the log has the code.
         let message = reply.json["message"].as_str().unwrap();
@@ -84,7 +84,7 @@ async fn a_refusal_that_says_nothing_is_wechat_unavailable() {
     let caller = world.caller().await;
     for status in [400, 404, 405] {
         let key = status.to_string();
-        world.fault(JSAPI, json!({ "status": status })).await;
+        world.fault(PREPAY, json!({ "status": status })).await;
         let reply = caller.create_order(&world, &key, &cart(&[("demo-sticker", 1)])).await;
         assert_eq!((reply.status, reply.code()), (503, "wechat_unavailable"), "{status}");
     }
@@ -95,8 +95,8 @@ async fn a_wechat_pay_that_is_busy_for_a_moment_is_asked_again() {
     let world = World::start().await;
     let caller = world.caller().await;
     for (status, code) in [(429, "FREQUENCY_LIMITED"), (500, "SYSTEM_ERROR"), (503, "SERVICE_UNAVAILABLE")] {
-        let before = world.count_of(JSAPI).await;
-        world.fault(JSAPI, json!({ "status": status, "code": code, "times": 2 })).await;
+        let before = world.count_of(PREPAY).await;
+        world.fault(PREPAY, json!({ "status": status, "code": code, "times": 2 })).await;
         let order = caller.order(&world, code, &cart(&[("demo-sticker", 1)])).await;
         assert_eq!(world.prepaid_numbers().await.split_off(before), vec![number(&order); 3]);
     }
@@ -114,5 +114,5 @@ async fn a_wrong_key_of_the_merchant_s_is_misconfigured_and_nothing_of_it_is_sai
     let reply = caller.create_order(&wrong, "key", &cart(&[("demo-sticker", 1)])).await;
     assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
     assert_eq!(reply.json["message"], "this backend is not set up correctly");
-    assert_eq!(right.calls_of(JSAPI).await[0]["code"], "SIGN_ERROR");
+    assert_eq!(right.calls_of(PREPAY).await[0]["code"], "SIGN_ERROR");
 }

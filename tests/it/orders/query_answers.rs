@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::logs;
-use tests::orders::{BY_NUMBER, cart, number};
+use tests::orders::{QUERY, cart, number};
 use tests::world::World;
 
 /// WeChat Pay is asked about an order at most once in this time.
@@ -33,11 +33,11 @@ async fn an_answer_that_is_not_verified_moves_nothing() {
     let caller = world.caller().await;
     for tamper in ["signature", "body", "serial", "timestamp", "futureTimestamp", "nonce", "missing", "signtest"] {
         let number = paid(&world, &caller, tamper).await;
-        let before = world.count_of(BY_NUMBER).await;
-        world.fault(BY_NUMBER, json!({ "tamper": tamper, "times": 9 })).await;
+        let before = world.count_of(QUERY).await;
+        world.fault(QUERY, json!({ "tamper": tamper, "times": 9 })).await;
         let reply = caller.query_order(&world, &number).await;
         assert_eq!((reply.status, &reply.json["status"]), (200, &json!("NOTPAY")), "{tamper}");
-        assert_eq!(world.count_of(BY_NUMBER).await - before, 3, "{tamper}");
+        assert_eq!(world.count_of(QUERY).await - before, 3, "{tamper}");
         assert_heals(&world, &caller, &number, tamper).await;
     }
     assert_eq!(world.quarantine().await, [], "nobody has signed it");
@@ -49,7 +49,7 @@ async fn one_that_is_not_verified_costs_a_second_try() {
     let caller = world.caller().await;
     for tamper in ["signature", "missing", "signtest", "outTradeNo"] {
         let number = paid(&world, &caller, tamper).await;
-        world.fault(BY_NUMBER, json!({ "tamper": tamper })).await;
+        world.fault(QUERY, json!({ "tamper": tamper })).await;
         assert_eq!(caller.status_of(&world, &number).await, "SUCCESS", "{tamper}");
     }
 }
@@ -62,7 +62,7 @@ async fn what_is_signed_and_does_not_match_goes_to_quarantine() {
         [("amount", "amount.total"), ("currency", "amount.currency"), ("mchid", "mchid"), ("appid", "appid")]
     {
         let number = paid(&world, &caller, tamper).await;
-        world.fault(BY_NUMBER, json!({ "tamper": tamper, "times": 9 })).await;
+        world.fault(QUERY, json!({ "tamper": tamper, "times": 9 })).await;
         assert_eq!(caller.status_of(&world, &number).await, "NOTPAY", "{tamper}");
         let kept = ("QUERY".to_owned(), reason.to_owned(), Some(number.clone()));
         assert!(world.quarantine().await.contains(&kept), "{tamper}: {:?}", world.quarantine().await);
@@ -80,9 +80,9 @@ async fn an_answer_about_another_order_is_none() {
     let world = World::start().await;
     let caller = world.caller().await;
     let number = paid(&world, &caller, "key").await;
-    world.fault(BY_NUMBER, json!({ "tamper": "outTradeNo", "times": 9 })).await;
+    world.fault(QUERY, json!({ "tamper": "outTradeNo", "times": 9 })).await;
     assert_eq!(caller.status_of(&world, &number).await, "NOTPAY");
-    assert_eq!((world.count_of(BY_NUMBER).await, world.quarantine().await.len()), (3, 0));
+    assert_eq!((world.count_of(QUERY).await, world.quarantine().await.len()), (3, 0));
     assert_heals(&world, &caller, &number, "outTradeNo").await;
 }
 
@@ -91,10 +91,10 @@ async fn what_is_new_in_an_answer_breaks_nothing() {
     let world = World::start().await;
     let caller = world.caller().await;
     let number = paid(&world, &caller, "fields").await;
-    world.fault(BY_NUMBER, json!({ "tamper": "extraFields" })).await;
+    world.fault(QUERY, json!({ "tamper": "extraFields" })).await;
     assert_eq!(caller.status_of(&world, &number).await, "SUCCESS");
     let number = paid(&world, &caller, "state").await;
-    world.fault(BY_NUMBER, json!({ "tamper": "unknownState" })).await;
+    world.fault(QUERY, json!({ "tamper": "unknownState" })).await;
     assert_eq!(caller.status_of(&world, &number).await, "NOTPAY");
     assert_heals(&world, &caller, &number, "unknownState").await;
     assert_eq!(world.quarantine().await, []);
@@ -123,7 +123,7 @@ async fn a_wechat_pay_that_is_down_leaves_the_answer_to_the_table() {
         let mut fault = fault;
         fault["times"] = 9.into();
         let number = paid(&world, &caller, &at.to_string()).await;
-        world.fault(BY_NUMBER, fault.clone()).await;
+        world.fault(QUERY, fault.clone()).await;
         let reply = caller.query_order(&world, &number).await;
         assert_eq!((reply.status, &reply.json["status"]), (200, &json!("NOTPAY")), "{fault}");
         assert_heals(&world, &caller, &number, &fault.to_string()).await;
@@ -136,7 +136,7 @@ async fn a_wechat_pay_that_hangs_is_given_up_before_lambda_gives_up_the_function
     let caller = world.caller().await;
     for key in ["latencyMs", "answerLatencyMs"] {
         let number = paid(&world, &caller, key).await;
-        world.fault(BY_NUMBER, json!({ key: 60_000, "times": 9 })).await;
+        world.fault(QUERY, json!({ key: 60_000, "times": 9 })).await;
         let event = caller.event(&[], &json!({ "outTradeNo": number }));
         let reply = world.reply_within("query-order", &event, Duration::from_secs(3)).await;
         assert_eq!((reply.status, &reply.json["status"]), (200, &json!("NOTPAY")), "{key}");

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use tests::apps::OFFICIAL_ACCOUNT;
-use tests::orders::{BY_NUMBER, cart, number};
+use tests::orders::{QUERY, cart, number};
 use tests::world::World;
 
 /// WeChat Pay is asked about an order at most once in this time.
@@ -36,7 +36,7 @@ async fn only_ones_own_orders_are_found() {
     }
     // Somebody else's looks as if it were not there, and nobody is asked about it.
     assert_eq!(other.query_order(&world, &number).await.without_id(), (404, not_found));
-    assert_eq!(world.count_of(BY_NUMBER).await, 0);
+    assert_eq!(world.count_of(QUERY).await, 0);
     let reply = world.call("query-order", None, json!({ "outTradeNo": number })).await;
     assert_eq!((reply.status, reply.code()), (401, "session_invalid"));
     // A user may look from another app.
@@ -93,7 +93,7 @@ async fn a_payment_that_nobody_told_of_is_found_by_asking() {
     world.advance(INTERVAL);
     assert_eq!(world.resend(&number).await, 204);
     assert_eq!(caller.query_order(&world, &number).await.json, expected);
-    assert_eq!((world.count_of(BY_NUMBER).await, world.open_orders(&caller).await), (1, 0));
+    assert_eq!((world.count_of(QUERY).await, world.open_orders(&caller).await), (1, 0));
     assert_eq!(world.order_row(&number).await.story(), "NOTPAY create, SUCCESS query");
 }
 
@@ -118,15 +118,15 @@ async fn of_twenty_that_ask_at_once_one_asks_wechat_pay() {
     for round in 1..4 {
         let replies = join_all((0..20).map(|_| caller.status_of(&world, &number))).await;
         assert!(replies.iter().all(|status| status == "NOTPAY"));
-        assert_eq!(world.count_of(BY_NUMBER).await, round);
+        assert_eq!(world.count_of(QUERY).await, round);
         world.advance(INTERVAL - Duration::from_secs(1));
         caller.status_of(&world, &number).await;
-        assert_eq!(world.count_of(BY_NUMBER).await, round, "too early");
+        assert_eq!(world.count_of(QUERY).await, round, "too early");
         world.advance(Duration::from_secs(1));
     }
     // For each order.
     caller.status_of(&world, &other).await;
-    assert_eq!(world.count_of(BY_NUMBER).await, 4);
+    assert_eq!(world.count_of(QUERY).await, 4);
 }
 
 #[tokio::test]
@@ -164,12 +164,12 @@ async fn an_order_that_wechat_pay_does_not_know_stays_as_it_is() {
     let caller = world.caller().await;
     let number = caller.buy(&world, "demo-mug").await;
     for code in ["ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"] {
-        world.fault(BY_NUMBER, json!({ "status": 404, "code": code, "times": 9 })).await;
+        world.fault(QUERY, json!({ "status": 404, "code": code, "times": 9 })).await;
         assert_eq!(caller.status_of(&world, &number).await, "NOTPAY", "{code}");
         world.advance(INTERVAL);
     }
     // Nothing final follows from one answer that is not signed.
-    world.fault(BY_NUMBER, json!({ "status": 404, "code": "ORDER_NOT_EXIST" })).await;
+    world.fault(QUERY, json!({ "status": 404, "code": "ORDER_NOT_EXIST" })).await;
     world.pay_silently(&number).await;
     assert_eq!(caller.status_of(&world, &number).await, "SUCCESS");
 }

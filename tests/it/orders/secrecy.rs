@@ -11,7 +11,7 @@ use tests::http::Reply;
 use tests::logs;
 use tests::merchant::Merchant;
 use tests::notifications::Notice;
-use tests::orders::{BY_NUMBER, JSAPI, cart, number};
+use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::pay_proxy::{PayProxy, Sent};
 use tests::world::World;
 
@@ -147,13 +147,13 @@ async fn nothing_is_logged_or_said_when_wechat_pay_fails() {
         secrets.add_caller(&world, &caller).await;
         let mut fault = fault;
         fault["times"] = 3.into();
-        world.fault(JSAPI, fault.clone()).await;
+        world.fault(PREPAY, fault.clone()).await;
         secrets.expect_unsaid(&caller.create_order(&world, &at.to_string(), &cart(&[("demo-mug", 1)])).await);
-        world.fault(BY_NUMBER, fault).await;
+        world.fault(QUERY, fault).await;
         assert_eq!(owner.status_of(&world, &paid).await, "NOTPAY");
         world.advance(Duration::from_secs(3));
     }
-    world.fault(BY_NUMBER, json!({ "tamper": "amount" })).await;
+    world.fault(QUERY, json!({ "tamper": "amount" })).await;
     assert_eq!(owner.status_of(&world, &paid).await, "NOTPAY");
     secrets.add_sent(&proxy.take());
     secrets.expect_unlogged();

@@ -36,7 +36,7 @@ fn main() {
     let (headers, now) = (signed(&body), Clock::system().timestamp());
     let row = |name: &str, rate: f64| vec![name.to_owned(), format!("{rate:.0}")];
     let mut rows = vec![
-        row("sign, here", per_second(time, || black_box(merchant.sign(&MESSAGE)).len())),
+        row("sign, here", per_second(time, || black_box(merchant.sign(&MESSAGE)).expect("signed").len())),
         row("verify, here", per_second(time, || merchant.keyring().verify(&headers, &body, now).expect("good").len())),
         row("read the configuration, here", per_second(time, || black_box(Merchant::parse(&json)).is_ok().into())),
     ];

@@ -173,7 +173,14 @@ impl ApiError {
 
     /// What WeChat Pay's answer means for the client.
     pub fn from_pay(err: PayError) -> Self {
-        Self::new(err.refusal().map_or(ErrorCode::WechatUnavailable, |refusal| refusal.code.into())).with_source(err)
+        let code = match &err {
+            PayError::CannotSign(_) => ErrorCode::Misconfigured,
+            PayError::Refused(refusal) => refusal.code.into(),
+            PayError::Accepted(_) | PayError::Transport(_) | PayError::Unreadable(_) | PayError::Unverified(..) => {
+                ErrorCode::WechatUnavailable
+            }
+        };
+        Self::new(code).with_source(err)
     }
 
     /// The reasons, outermost first.

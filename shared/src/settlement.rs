@@ -84,7 +84,8 @@ impl Settlement {
         };
         let is_payment = !matches!(fact, Fact::Closed);
         let happening = Happening { fact, source: told.source, why: told.id.to_owned() };
-        self.orders.apply(order, &happening, self.clock.moment(), deadline).await?;
+        let matches = |order: &Order| self::fact(order, trade, now).is_ok();
+        self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
         if is_payment && order.paid_after_closed {
             paid_after_closed(order, work);
         }

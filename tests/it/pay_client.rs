@@ -94,7 +94,7 @@ async fn answer(
     headers.insert("request-id", "08F78FA3AB-268449538".parse().unwrap());
     if let Some(probe) = probe {
         let timestamp = Clock::system().timestamp().as_secs();
-        let signature = pay.platform.sign(format!("{timestamp}\nn\n{body}\n").as_bytes());
+        let signature = pay.platform.sign(format!("{timestamp}\nn\n{body}\n").as_bytes()).unwrap();
         headers.insert("wechatpay-timestamp", timestamp.into());
         headers.insert("wechatpay-nonce", "n".parse().unwrap());
         headers.insert("wechatpay-serial", PUBLIC_KEY_ID.parse().unwrap());
@@ -136,7 +136,10 @@ async fn an_order_is_prepared_as_documented() {
     let timestamp = Timestamp::from_secs(asked.authorization_item("timestamp").parse().unwrap());
     let stamp = Stamp { timestamp, nonce: asked.authorization_item("nonce_str").to_owned() };
     let merchant = PayVectors::default().merchant();
-    assert_eq!(asked.headers["authorization"], authorization(&merchant, &Method::POST, asked.uri.path(), BODY, &stamp));
+    assert_eq!(
+        asked.headers["authorization"],
+        authorization(&merchant, &Method::POST, asked.uri.path(), BODY, &stamp).unwrap()
+    );
     assert_eq!(stamp.nonce.len(), 32);
 }
 
@@ -153,7 +156,10 @@ async fn an_order_is_queried_as_documented() {
     let timestamp = Timestamp::from_secs(asked.authorization_item("timestamp").parse().unwrap());
     let stamp = Stamp { timestamp, nonce: asked.authorization_item("nonce_str").to_owned() };
     let merchant = PayVectors::default().merchant();
-    assert_eq!(asked.headers["authorization"], authorization(&merchant, &Method::GET, path_and_query, "", &stamp));
+    assert_eq!(
+        asked.headers["authorization"],
+        authorization(&merchant, &Method::GET, path_and_query, "", &stamp).unwrap()
+    );
 }
 
 #[tokio::test]

@@ -45,18 +45,18 @@ fn requests_are_signed_as_in_the_documentation() {
     let merchant = vectors.merchant();
     let (inputs, expected) = vectors.vector("pay_v3_request_sign_official");
     let stamped = stamp(&inputs["timestamp"], &inputs["nonce_str"]);
-    let header = authorization(&merchant, &Method::POST, text(inputs, "path"), text(inputs, "body"), &stamped);
+    let header = authorization(&merchant, &Method::POST, text(inputs, "path"), text(inputs, "body"), &stamped).unwrap();
     assert_eq!(header.to_str().unwrap(), text(expected, "authorization"));
     assert!(header.is_sensitive());
 
     let (inputs, expected) = vectors.vector("derived_pay_v3_get_query_sign");
     let stamped = stamp(&inputs["timestamp"], &inputs["nonce_str"]);
-    let header = authorization(&merchant, &Method::GET, text(inputs, "path_and_query"), "", &stamped);
+    let header = authorization(&merchant, &Method::GET, text(inputs, "path_and_query"), "", &stamped).unwrap();
     let signature = format!(r#",signature="{}","#, text(expected, "signature"));
     assert!(header.to_str().unwrap().contains(&signature));
 
     let (inputs, expected) = vectors.vector("pay_v3_rsa_sign_go");
-    assert_eq!(vectors.platform().sign(text(inputs, "message").as_bytes()), text(expected, "signature"));
+    assert_eq!(vectors.platform().sign(text(inputs, "message").as_bytes()).unwrap(), text(expected, "signature"));
 }
 
 #[test]
@@ -65,7 +65,8 @@ fn a_payment_is_signed_as_in_the_documentation() {
     let (inputs, expected) = vectors.vector("pay_v3_paysign_miniprogram_official");
     let prepay_id = PrepayId::new(text(inputs, "fourth_line").strip_prefix("prepay_id=").unwrap());
     let stamped = stamp(&inputs["timeStamp"], &inputs["nonceStr"]);
-    let payment = RequestPayment::new(&vectors.merchant(), &AppId::new(text(inputs, "appId")), &prepay_id, &stamped);
+    let payment =
+        RequestPayment::new(&vectors.merchant(), &AppId::new(text(inputs, "appId")), &prepay_id, &stamped).unwrap();
     let expected = json!({
         "timeStamp": inputs["timeStamp"],
         "nonceStr": inputs["nonceStr"],
@@ -188,7 +189,7 @@ proptest! {
         let envelope = json!({ "id": "1", "event_type": "X", "resource": resource }).to_string().into_bytes();
         for (body, expected) in [(body, NotVerified::Malformed), (envelope, NotVerified::Undecryptable)] {
             let mut headers = HeaderMap::new();
-            let signature = platform.sign(&[b"0\nn\n", body.as_slice(), b"\n"].concat());
+            let signature = platform.sign(&[b"0\nn\n", body.as_slice(), b"\n"].concat()).unwrap();
             headers.insert("wechatpay-timestamp", 0.into());
             headers.insert("wechatpay-nonce", "n".parse().unwrap());
             headers.insert("wechatpay-serial", PUBLIC_KEY_ID.parse().unwrap());

@@ -1,5 +1,8 @@
 //! A shop: products, and the events of those who buy them and of WeChat Pay.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use local::functions::Instance;
 use local::sample;
 use serde_json::{Value, json};
@@ -15,6 +18,22 @@ pub const PREPAY: &str = "/v3/pay/transactions/jsapi";
 pub const QUERY: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}";
 
 impl World {
+    /// Puts a product into the table, or changes what is there.
+    pub async fn put_product(&self, sku: &str, price_fen: u64, stock: Option<u64>) {
+        let text = |text: String| AttributeValue::S(text);
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let mut row = HashMap::from([
+            ("pk".to_owned(), text(format!("PRODUCT#{sku}"))),
+            ("sk".to_owned(), text("PRODUCT".to_owned())),
+            ("sku".to_owned(), text(sku.to_owned())),
+            ("name".to_owned(), text(format!("商品 {sku}"))),
+            ("priceFen".to_owned(), number(price_fen)),
+        ]);
+        row.extend(stock.map(|stock| ("stock".to_owned(), number(stock))));
+        let table = self.table();
+        table.client().put_item().table_name(table.name()).set_item(Some(row)).send().await.unwrap();
+    }
+
     /// The orders that WeChat Pay knows.
     pub async fn orders_at_wechat_pay(&self) -> Vec<Value> {
         let orders = self.sandbox("GET", "/orders", Value::Null).await;

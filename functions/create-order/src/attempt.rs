@@ -209,8 +209,10 @@ impl<'a> Attempt<'a> {
             if let Some(ended) = ended(order.state) {
                 return Err(ended);
             }
-            let reply = order.prepay_id.as_ref().map(|prepay_id| self.reply(&order, prepay_id));
-            return Ok(reply.map_or(Step::Wait, Step::Done));
+            return match &order.prepay_id {
+                Some(prepay_id) => self.reply(&order, prepay_id),
+                None => Ok(Step::Wait),
+            };
         }
         let is_mine = self.is_over(order.prepay_asked_at, LEASE, memory)
             && function.orders.take_over_prepay(&order, self.now(), self.call.deadline()).await?;
@@ -231,7 +233,7 @@ impl<'a> Attempt<'a> {
             let (name, cause) = (CreateOrder::NAME, cause::chain(&err));
             tracing::warn!(function = name, requestId = self.call.request_id(), cause, "the prepay_id is not kept");
         }
-        Ok(Step::Done(self.reply(&order, &prepay_id)))
+        self.reply(&order, &prepay_id)
     }
 
     /// WeChat Pay does not wait for the payment. Where it says that the order is past that, it is asked how it stands: a
@@ -284,13 +286,14 @@ impl<'a> Attempt<'a> {
         Work { function: CreateOrder::NAME, request_id: self.call.request_id() }
     }
 
-    fn reply(&self, order: &Order, prepay_id: &PrepayId) -> CreateOrderReply {
-        let function = self.function;
-        CreateOrderReply {
+    fn reply(&self, order: &Order, prepay_id: &PrepayId) -> Result<Step, ApiError> {
+        let (merchant, stamp) = (&self.function.merchant, Stamp::new(&self.function.clock));
+        let payment = RequestPayment::new(merchant, &order.app_id, prepay_id, &stamp);
+        Ok(Step::Done(CreateOrderReply {
             out_trade_no: order.out_trade_no.as_str().to_owned(),
             total_fen: order.total.as_u64(),
-            payment: RequestPayment::new(&function.merchant, &order.app_id, prepay_id, &Stamp::new(&function.clock)),
-        }
+            payment: payment.map_err(|err| ApiError::from_pay(err.into()))?,
+        }))
     }
 
     /// Whether what began at `at` has had its time, by the clock or by having been watched from here that long: clocks

@@ -123,11 +123,22 @@ impl Merchant {
     }
 
     /// The merchant's signature of a message: RSASSA-PKCS1-v1_5 with SHA-256, in base64. The same each time.
-    pub fn sign(&self, message: &[u8]) -> String {
-        #[expect(clippy::expect_used, reason = "the key has signed once when it was read")]
-        sign(&self.private_key, message).expect("the key signs")
+    ///
+    /// # Errors
+    ///
+    /// If the parts of the private key do not belong together, which shows only now: to look for it at the start would
+    /// cost each start a signature, half a millisecond.
+    pub fn sign(&self, message: &[u8]) -> Result<String, CannotSign> {
+        let mut signature = vec![0; self.private_key.public().modulus_len()];
+        let signed = self.private_key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature);
+        signed.map(|()| STANDARD.encode(signature)).map_err(|_| CannotSign)
     }
 }
+
+/// The parts of the private key do not belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the private key of the merchant does not sign")]
+pub struct CannotSign;
 
 /// Visible ASCII that does not end a quoted item of `Authorization`, nor look like two headers in one.
 fn is_header_text(text: &str, longest: usize) -> bool {
@@ -136,19 +147,11 @@ fn is_header_text(text: &str, longest: usize) -> bool {
 
 /// A key of RSA from 2048 to 4096 bits, in PKCS#8 (what the merchant platform makes) or PKCS#1.
 fn private_key(pem: &Secret) -> Option<KeyPair> {
-    let key = match PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).ok()? {
-        PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()).ok()?,
-        PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()?,
-        _ => return None,
-    };
-    // Whether its parts fit together shows when it signs.
-    sign(&key, b"").map(|_| key)
-}
-
-fn sign(key: &KeyPair, message: &[u8]) -> Option<String> {
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
-    Some(STANDARD.encode(signature))
+    match PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).ok()? {
+        PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()).ok(),
+        PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
+        _ => None,
+    }
 }
 
 impl fmt::Debug for Merchant {

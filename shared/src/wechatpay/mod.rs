@@ -9,7 +9,7 @@ pub mod v3;
 
 pub use api_v3_key::ApiV3Key;
 pub use keyring::{Keyring, PublicKey};
-pub use merchant::{InvalidMerchant, Merchant};
+pub use merchant::{CannotSign, InvalidMerchant, Merchant};
 pub use notify_url::{InvalidNotifyUrl, NotifyUrl};
 pub use trade::{Amount, MchId, Named, OutTradeNo, PrepayId, Trade, TradeState};
 pub use v3::Verified;

@@ -1,28 +1,22 @@
 //! What the functions of orders need at start, and what they say when that is not right.
 
-use std::fs;
-
 use serde_json::{Value, json};
 use shared::clock::Clock;
 use shared::env::Env;
 use shared::http::{App, HttpFunction};
 use shared::setup::Setup;
-use tests::root;
+use tests::pay_vectors::PayVectors;
 
 const NOTIFY_URL: &str = "https://api.example.com/pay-notify";
-
-fn pem(name: &str) -> String {
-    fs::read_to_string(root().join("stubs/keys").join(name)).unwrap()
-}
 
 fn merchant() -> Value {
     json!({
         "mchId": "1900000001",
         "serialNo": "0123456789ABCDEF0123456789ABCDEF01234567",
-        "privateKey": pem("merchant.pem"),
+        "privateKey": PayVectors::default().key("merchant_private_key"),
         "apiV3Key": "canary-api-v3-key-canary-api-v3-",
         "publicKeyId": "PUB_KEY_ID_0119000000012026112100000000001",
-        "publicKey": pem("wechatpay_public.pem"),
+        "publicKey": PayVectors::default().key("platform_public_key"),
     })
 }
 
@@ -122,8 +116,8 @@ async fn each_field_of_the_merchant_is_named_and_not_shown() {
         ("serialNo", json!("canary, canary"), "serialNo"),
         ("serialNo", json!(""), "serialNo"),
         ("privateKey", json!("canary"), "privateKey"),
-        ("privateKey", json!(pem("wechatpay_public.pem")), "privateKey"),
-        ("privateKey", json!(pem("merchant.pem").replace("MII", "canary")), "privateKey"),
+        ("privateKey", json!(PayVectors::default().key("platform_public_key")), "privateKey"),
+        ("privateKey", json!(PayVectors::default().key("merchant_private_key").replace("MII", "canary")), "privateKey"),
         ("apiV3Key", json!(short_key), "apiV3Key"),
         ("apiV3Key", json!(format!("{short_key}xx")), "apiV3Key"),
         ("apiV3Key", json!(multi_byte_key), "apiV3Key"),
@@ -132,7 +126,7 @@ async fn each_field_of_the_merchant_is_named_and_not_shown() {
         ("publicKeyId", Value::Null, "publicKeyId and publicKey"),
         ("publicKey", Value::Null, "publicKeyId and publicKey"),
         ("publicKey", json!("canary"), "publicKey"),
-        ("publicKey", json!(pem("merchant.pem")), "publicKey"),
+        ("publicKey", json!(PayVectors::default().key("merchant_private_key")), "publicKey"),
         ("mode", json!("v2"), "mode v2"),
         ("mode", json!("canary"), "mode"),
         ("mode", json!(["canary"]), "mode"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::logs;
 use tests::orders::{PREPAY, QUERY, cart, number};
-use tests::root;
+use tests::pay_vectors::PayVectors;
 use tests::world::World;
 
 /// After this, whoever asks for a prepay_id is taken for dead, and how the order stands may be asked again.
@@ -107,7 +107,7 @@ async fn a_wrong_key_of_the_merchant_s_is_misconfigured_and_nothing_of_it_is_sai
     let right = World::start().await;
     // The same merchant, but a private key that the sandbox does not know.
     let mut pay: Value = serde_json::from_str(right.machine.env().get("WECHATPAY").unwrap()).unwrap();
-    pay["privateKey"] = std::fs::read_to_string(root().join("stubs/keys/merchant.pem")).unwrap().into();
+    pay["privateKey"] = PayVectors::default().key("merchant_private_key").into();
     let url = right.machine.sandbox_url().unwrap();
     let wrong = World::start_with([("WECHATPAY", &pay.to_string()), ("WECHATPAY_API_URLS", url)]).await;
     let caller = wrong.caller().await;

@@ -64,8 +64,9 @@ impl Fact {
 }
 
 impl Orders {
-    /// Moves an order on, if what has happened leads anywhere from where it is. `order` is as it is afterwards. However
-    /// many do this at once, each move is made once.
+    /// Moves an order on, if what has happened leads anywhere from where it is. `order` is as the table has it afterwards.
+    /// However many do this at once, each move is made once. Where others have changed the order meanwhile, it moves only
+    /// if what has happened still `matches`.
     ///
     /// # Errors
     ///
@@ -74,6 +75,7 @@ impl Orders {
         &self,
         order: &mut Order,
         happening: &Happening,
+        matches: impl Fn(&Order) -> bool,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Move>, StoreError> {
@@ -103,6 +105,9 @@ impl Orders {
                     if conditions.first() != Some(&Condition::Held) {
                         let found = self.find(&order.out_trade_no, deadline).await?;
                         *order = found.ok_or(StoreError::Corrupt(row::TRADE_STATE))?;
+                        if !matches(order) {
+                            return Ok(None);
+                        }
                     }
                 }
             }

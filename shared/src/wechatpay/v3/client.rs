@@ -16,7 +16,7 @@ use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError};
 use crate::pause::Pauses;
 use crate::wechat::is_visible_ascii;
-use crate::wechatpay::{MchId, Merchant, OutTradeNo, PrepayId, Trade};
+use crate::wechatpay::{CannotSign, MchId, Merchant, OutTradeNo, PrepayId, Trade};
 
 /// The variable that names other hosts.
 const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
@@ -166,7 +166,7 @@ impl PayClient {
         read: &impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Verified<T>, PayError> {
         let host = self.upstream.hosts.preferred();
-        let request = self.request(call, host, stamp);
+        let request = self.request(call, host, stamp)?;
         let had_time = deadline.left() >= ATTEMPT_TIMEOUT;
         let response = self.upstream.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await;
         let response = response.map_err(|err| {
@@ -194,7 +194,7 @@ impl PayClient {
         answer.read(|body| read(body)).ok_or(PayError::Unreadable(id))
     }
 
-    fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Request<Bytes> {
+    fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Result<Request<Bytes>, CannotSign> {
         let mut url = self.upstream.hosts.url(host, &call.path);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
@@ -203,7 +203,7 @@ impl PayClient {
         let mut request = Request::get(url.as_str()).body(Bytes::from(call.body.to_owned())).expect("the URL is good");
         request.method_mut().clone_from(&call.method);
         let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let authorization = authorization(&self.merchant, &call.method, path_and_query, call.body, stamp);
+        let authorization = authorization(&self.merchant, &call.method, path_and_query, call.body, stamp)?;
         let headers = request.headers_mut();
         headers.insert(AUTHORIZATION, authorization);
         headers.insert(ACCEPT, JSON);
@@ -213,6 +213,6 @@ impl PayClient {
         #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
         let signer = HeaderValue::try_from(self.merchant.answers_signed_by()).expect("visible ASCII");
         headers.insert("wechatpay-serial", signer);
-        request
+        Ok(request)
     }
 }

@@ -10,6 +10,7 @@ use super::{NotVerified, PayCode};
 use crate::json::Object;
 use crate::net::{HttpError, HttpResponse};
 use crate::wechat::is_visible_ascii;
+use crate::wechatpay::CannotSign;
 
 /// Characters of a code that may be shown. The longest known one has 21.
 const LONGEST_CODE: usize = 64;
@@ -25,6 +26,9 @@ pub enum PayError {
     /// WeChat Pay refused. Refusals are not signed, so nothing final is to follow from a single one.
     #[error("WeChat Pay refused: {0}")]
     Refused(PayRefusal),
+    /// Nothing was sent.
+    #[error(transparent)]
+    CannotSign(#[from] CannotSign),
     /// No answer.
     #[error("no answer from WeChat Pay")]
     Transport(#[source] HttpError),
@@ -79,7 +83,7 @@ impl PayError {
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
             Self::Accepted(_) | Self::Unreadable(_) | Self::Unverified(..) => true,
             Self::Transport(HttpError::Broken(_) | HttpError::Connect(_) | HttpError::Timeout) => true,
-            Self::Transport(HttpError::TooLong) => false,
+            Self::CannotSign(_) | Self::Transport(HttpError::TooLong) => false,
         }
     }
 
@@ -87,7 +91,11 @@ impl PayError {
     pub fn refusal(&self) -> Option<&PayRefusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Accepted(_) | Self::Transport(_) | Self::Unreadable(_) | Self::Unverified(..) => None,
+            Self::Accepted(_)
+            | Self::CannotSign(_)
+            | Self::Transport(_)
+            | Self::Unreadable(_)
+            | Self::Unverified(..) => None,
         }
     }
 }

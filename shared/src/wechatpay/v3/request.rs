@@ -4,7 +4,7 @@ use lambda_http::http::{HeaderValue, Method};
 
 use crate::clock::{Clock, Timestamp};
 use crate::random;
-use crate::wechatpay::Merchant;
+use crate::wechatpay::{CannotSign, Merchant};
 
 /// The longest nonce that WeChat Pay takes.
 const NONCE_CHARS: usize = 32;
@@ -33,9 +33,9 @@ pub fn authorization(
     path_and_query: &str,
     body: &str,
     stamp: &Stamp,
-) -> HeaderValue {
+) -> Result<HeaderValue, CannotSign> {
     let (timestamp, nonce) = (stamp.timestamp.as_secs(), &stamp.nonce);
-    let signature = merchant.sign(format!("{method}\n{path_and_query}\n{timestamp}\n{nonce}\n{body}\n").as_bytes());
+    let signature = merchant.sign(format!("{method}\n{path_and_query}\n{timestamp}\n{nonce}\n{body}\n").as_bytes())?;
     let (mch_id, serial_no) = (merchant.mch_id().as_str(), merchant.serial_no());
     let value = format!(
         r#"WECHATPAY2-SHA256-RSA2048 mchid="{mch_id}",nonce_str="{nonce}",signature="{signature}",timestamp="{timestamp}",serial_no="{serial_no}""#
@@ -43,5 +43,5 @@ pub fn authorization(
     #[expect(clippy::expect_used, reason = "a merchant's texts are visible ASCII, and so are base64 and our nonces")]
     let mut value = HeaderValue::try_from(value).expect("visible ASCII");
     value.set_sensitive(true);
-    value
+    Ok(value)
 }

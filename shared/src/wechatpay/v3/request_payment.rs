@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Stamp;
 use crate::wechat::AppId;
-use crate::wechatpay::{Merchant, PrepayId};
+use crate::wechatpay::{CannotSign, Merchant, PrepayId};
 
 /// The parameters of `wx.requestPayment`, signed. The app is signed too, though it is not among them.
 #[derive(Clone, Serialize)]
@@ -21,18 +21,23 @@ pub struct RequestPayment {
 
 impl RequestPayment {
     /// Signs the payment of a prepared order, in the app that it was prepared for.
-    pub fn new(merchant: &Merchant, app_id: &AppId, prepay_id: &PrepayId, stamp: &Stamp) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If the merchant's private key is none.
+    pub fn new(merchant: &Merchant, app_id: &AppId, prepay_id: &PrepayId, stamp: &Stamp) -> Result<Self, CannotSign> {
         let time_stamp = stamp.timestamp.as_secs().to_string();
         let nonce_str = stamp.nonce.clone();
         let package = format!("prepay_id={}", prepay_id.expose());
         let message = format!("{}\n{time_stamp}\n{nonce_str}\n{package}\n", app_id.as_str());
+        let pay_sign = merchant.sign(message.as_bytes())?;
         // The client's own default is MD5.
-        Self { time_stamp, nonce_str, package, sign_type: "RSA", pay_sign: merchant.sign(message.as_bytes()) }
+        Ok(Self { time_stamp, nonce_str, package, sign_type: "RSA", pay_sign })
     }
 }
 
 impl fmt::Debug for RequestPayment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Payment")
+        f.write_str("RequestPayment")
     }
 }

@@ -117,9 +117,12 @@ impl Upstreams {
     }
 
     fn servers(&self) -> [(&'static str, &TlsServer); 4] {
-        let ours = [(WECHAT, &self.wechat), (WECHATPAY, &self.wechatpay)];
-        let aws = [(DYNAMODB, &self.dynamodb), (SECRETS_MANAGER, &self.secrets_manager)];
-        [ours[0], ours[1], aws[0], aws[1]]
+        [
+            (WECHAT, &self.wechat),
+            (WECHATPAY, &self.wechatpay),
+            (DYNAMODB, &self.dynamodb),
+            (SECRETS_MANAGER, &self.secrets_manager),
+        ]
     }
 
     /// What has come in since the last time this was asked.

@@ -16,10 +16,11 @@ use shared::settlement::Work;
 use shared::store::orders::{Claim, Claimed, Created, IdempotentRequest, NewOrder, Order, OrderState};
 use shared::store::{Session, StoreError};
 use shared::wechatpay::v3::{PayCode, PayError, PrepayRequest, RequestPayment, Stamp};
-use shared::wechatpay::{OutTradeNo, PrepayId};
+use shared::wechatpay::PrepayId;
 use tokio::time::Instant;
 
 use crate::cart::{Cart, Priced};
+use crate::memory::Memory;
 use crate::{CreateOrder, CreateOrderReply};
 
 /// Who has claimed a key and has made no order for so long is taken for dead. If it is not, both make the same order, and
@@ -52,28 +53,6 @@ pub(crate) struct Attempt<'a> {
     request: IdempotentRequest<'a>,
     cart: &'a Cart,
     started: Instant,
-}
-
-/// What a request remembers from step to step.
-#[derive(Default)]
-struct Memory {
-    /// The number of the claim that it has made or taken over.
-    own: Option<OutTradeNo>,
-    /// What it waits for, and since when it has seen that.
-    watched: Option<(Moment, Instant)>,
-}
-
-impl Memory {
-    /// How long what began at `at` has been watched from here.
-    fn watched(&mut self, at: Moment) -> Duration {
-        match self.watched {
-            Some((seen, since)) if seen == at => since.elapsed(),
-            _ => {
-                self.watched = Some((at, Instant::now()));
-                Duration::ZERO
-            }
-        }
-    }
 }
 
 /// How far a step has come. `Wait`: others are at it, or what was read is no longer so.
@@ -119,8 +98,11 @@ impl<'a> Attempt<'a> {
                 return Err(ApiError::new(ErrorCode::IdempotencyKeyReused));
             }
             Claimed::Before(claim) if claim.has_order => {
-                let order = self.function.orders.find(&claim.out_trade_no, deadline).await?;
-                return self.go_on(order.ok_or_else(|| ApiError::new(ErrorCode::Internal))?, memory).await;
+                return match self.function.orders.find(&claim.out_trade_no, deadline).await? {
+                    Some(order) => self.go_on(order, memory).await,
+                    // The rows of a transaction do not become visible at the same instant.
+                    None => Ok(Step::Wait),
+                };
             }
             Claimed::Before(claim) if memory.own.as_ref() == Some(&claim.out_trade_no) => claim,
             Claimed::Before(claim) if self.is_over(claim.claimed_at, CLAIM, memory) => claim,

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod cart;
+mod memory;
 
 use std::sync::Arc;
 use std::time::Duration;

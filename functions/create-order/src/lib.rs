@@ -3,6 +3,7 @@
 mod attempt;
 mod cart;
 mod memory;
+mod payment;
 
 use std::sync::Arc;
 use std::time::Duration;

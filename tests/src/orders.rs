@@ -100,6 +100,13 @@ impl Caller {
     }
 }
 
+/// A row of the table of cases and results, for whoever asks for the output of tests.
+#[expect(clippy::print_stdout, reason = "it is what that person wants to see")]
+pub fn show(case: &str, result: &str) {
+    let short: String = case.chars().filter(|c| !c.is_control()).take(70).collect();
+    println!("| {short} | {result} |");
+}
+
 /// The number that is in a reply.
 pub fn number(reply: &Value) -> String {
     reply["outTradeNo"].as_str().unwrap().to_owned()

@@ -5,7 +5,7 @@ use tests::callers::Caller;
 use tests::http::Reply;
 use tests::logs;
 use tests::notifications::Notice;
-use tests::orders::{cart, number};
+use tests::orders::{cart, number, show};
 use tests::world::World;
 
 const SIGNED: [&str; 4] = ["wechatpay-timestamp", "wechatpay-nonce", "wechatpay-signature", "wechatpay-serial"];
@@ -40,6 +40,7 @@ impl Target {
         let refusal = json!({ "code": "FAIL", "message": "not verified" });
         assert_eq!((reply.status, &reply.json), (401, &refusal), "{what}");
         assert_eq!(reply.header("content-type"), "application/json", "{what}");
+        show(&format!("notification, {what}"), "401, the order stays as it is");
     }
 
     async fn assert_refused(&self, notice: &Notice, what: &str) {

@@ -6,7 +6,7 @@ use tests::callers::Caller;
 use tests::dynamodb_proxy::Kind;
 use tests::logs;
 use tests::notifications::Notice;
-use tests::orders::{cart, number};
+use tests::orders::{cart, number, show};
 use tests::world::World;
 
 async fn ordered(world: &World, caller: &Caller, key: &str) -> String {
@@ -66,9 +66,11 @@ async fn each_field_that_does_not_match_is_named() {
         ("/trade_state", Value::Null, "unreadable"),
     ] {
         let mut payment = world.payment_of(&number).await;
+        let shown = value.to_string();
         *payment.pointer_mut(pointer).unwrap() = value;
         let notice = Notice::telling(&world, &payment).await;
         assert_kept(&world, &notice, "TRANSACTION.SUCCESS", reason).await;
+        show(&format!("notification, signed, {pointer} {shown}"), &format!("204, quarantine: {reason}"));
     }
     assert_eq!(world.order_row(&number).await.story(), "NOTPAY create");
     assert_eq!((world.open_orders(&caller).await, world.stock("demo-mug").await), (1, Some(199)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::logs;
-use tests::orders::{QUERY, cart, number};
+use tests::orders::{QUERY, cart, number, show};
 use tests::world::World;
 
 /// WeChat Pay is asked about an order at most once in this time.
@@ -38,6 +38,7 @@ async fn an_answer_that_is_not_verified_moves_nothing() {
         let reply = caller.query_order(&world, &number).await;
         assert_eq!((reply.status, &reply.json["status"]), (200, &json!("NOTPAY")), "{tamper}");
         assert_eq!(world.count_of(QUERY).await - before, 3, "{tamper}");
+        show(&format!("answer, {tamper}"), "asked three times, the order stays as it is");
         assert_heals(&world, &caller, &number, tamper).await;
     }
     assert_eq!(world.quarantine().await, [], "nobody has signed it");
@@ -67,6 +68,7 @@ async fn what_is_signed_and_does_not_match_goes_to_quarantine() {
         let kept = ("QUERY".to_owned(), reason.to_owned(), Some(number.clone()));
         assert!(world.quarantine().await.contains(&kept), "{tamper}: {:?}", world.quarantine().await);
         assert_eq!(logs::count_of("PaymentQuarantined", &number), 1, "{tamper}");
+        show(&format!("answer, signed, another {tamper}"), "quarantine, the order stays as it is");
         let lines = logs::with(&number);
         let line = lines.iter().find(|line| line["message"] == "payment quarantined").unwrap();
         assert_eq!((&line["level"], &line["reason"]), (&json!("ERROR"), &json!(reason)), "{tamper}");

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::cause;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::random;
 use crate::settlement::{Settled, Settlement, Told, Work};
-use crate::store::orders::{Order, Source};
+use crate::store::orders::{Order, OrderState, Source};
 use crate::store::{Orders, StoreError, Table};
 use crate::wechatpay::v3::{PayClient, PayCode, PayError};
 use crate::wechatpay::{Trade, Verified};
@@ -47,8 +48,8 @@ impl Healer {
         Self { orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock.clone()), clock }
     }
 
-    /// Asks about an order that is not paid as far as the table knows, at most once in 3 s, and moves it on. `order` is
-    /// as the table has it afterwards.
+    /// Asks about an order that is not paid as far as the table knows, at most once in 3 s, and moves it on. Where
+    /// WeChat Pay's answer or somebody else has changed the order, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -60,7 +61,7 @@ impl Healer {
         work: Work<'_>,
         deadline: Deadline,
     ) -> Result<Asked, StoreError> {
-        if !self.orders.may_query(order, self.clock.moment(), deadline).await? {
+        if order.mch_id == *pay.mch_id() && !self.orders.may_query(order, self.clock.moment(), deadline).await? {
             return Ok(Asked::NotNow);
         }
         self.ask_now(pay, order, work, deadline).await
@@ -79,24 +80,58 @@ impl Healer {
         deadline: Deadline,
     ) -> Result<Asked, StoreError> {
         if order.mch_id != *pay.mch_id() {
-            let (function, request_id, number) = (work.function, work.request_id, order.out_trade_no.as_str());
-            tracing::error!(function, requestId = request_id, outTradeNo = number, "the order of another merchant");
-            return Ok(Asked::Unclear);
+            return Ok(unclear("it is a former merchant's", order, work));
         }
         let trade = match query(pay, order, deadline.leaving(FOR_THE_TABLE)).await {
             Ok(Some(trade)) => trade,
             // Refusals are not signed, and it was there when it was prepared.
-            Ok(None) if order.prepay_id.is_some() => return Ok(Asked::Unclear),
-            Ok(None) => return Ok(Asked::NoSuchOrder),
-            Err(err) => return Ok(Asked::NoAnswer(err)),
+            Ok(None) if order.prepay_id.is_some() => {
+                return Ok(unclear("WeChat Pay does not know it any more", order, work));
+            }
+            Ok(None) => {
+                self.found_unpaid(order, deadline).await?;
+                return Ok(Asked::NoSuchOrder);
+            }
+            Err(err) => {
+                let (Work { function, request_id }, cause) = (work, cause::chain(&err));
+                let number = order.out_trade_no.as_str();
+                tracing::warn!(
+                    function,
+                    requestId = request_id,
+                    outTradeNo = number,
+                    cause,
+                    "WeChat Pay tells nothing"
+                );
+                return Ok(Asked::NoAnswer(err));
+            }
         };
         let id = format!("{}#{}", order.out_trade_no.as_str(), trade.state.as_str());
         let told = Told { source: Source::Query, id: &id, event_type: "QUERY", body: None };
-        Ok(match self.settlement.settle(order, &trade, &told, work, deadline).await? {
-            Settled::Agreed => Asked::Agreed,
-            Settled::Quarantined | Settled::Unknown => Asked::Unclear,
-        })
+        match self.settlement.settle(order, &trade, &told, work, deadline).await? {
+            Settled::Agreed => {
+                self.found_unpaid(order, deadline).await?;
+                Ok(Asked::Agreed)
+            }
+            Settled::Quarantined => Ok(Asked::Unclear),
+            Settled::Unknown => Ok(unclear("its state is not known here", order, work)),
+        }
     }
+
+    /// Keeps, for those who ask next, that an order was not paid when its time had passed. It reads the order once more:
+    /// a notification may have been faster than the answer.
+    async fn found_unpaid(&self, order: &mut Order, deadline: Deadline) -> Result<(), StoreError> {
+        if order.state != OrderState::NotPay || self.clock.timestamp() < order.time_expire {
+            return Ok(());
+        }
+        self.orders.found_unpaid(order, self.clock.moment(), deadline).await
+    }
+}
+
+/// How an order stands is open, and no repeat alone will tell.
+fn unclear(why: &'static str, order: &Order, Work { function, request_id }: Work<'_>) -> Asked {
+    let number = order.out_trade_no.as_str();
+    tracing::warn!(function, requestId = request_id, outTradeNo = number, why, "it is open how the order stands");
+    Asked::Unclear
 }
 
 /// `None` if WeChat Pay does not know the order, and still does not a moment later.

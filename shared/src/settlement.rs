@@ -4,7 +4,7 @@
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::log::Metric;
-use crate::store::orders::{Fact, Happening, Order, Payment, Source};
+use crate::store::orders::{Fact, Happening, Move, Order, OrderState, Payment, Source};
 use crate::store::{Evidence, Orders, Quarantine, StoreError, Table};
 use crate::wechatpay::{Named, Trade, TradeState, Verified};
 
@@ -59,7 +59,7 @@ impl Settlement {
     }
 
     /// Moves an order on as far as what WeChat Pay says of it leads. What does not match goes to quarantine, and the
-    /// order stays as it is. `order` is as the table has it afterwards.
+    /// order stays as it is. Where there was something to move, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -85,8 +85,9 @@ impl Settlement {
         let is_payment = !matches!(fact, Fact::Closed);
         let happening = Happening { fact, source: told.source, why: told.id.to_owned() };
         let matches = |order: &Order| self::fact(order, trade, now).is_ok();
-        self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
-        if is_payment && order.paid_after_closed {
+        let step = self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
+        let is_news = step.is_some_and(Move::is_paid_after_closed);
+        if is_news || is_payment && order.paid_after_closed && order.state == OrderState::Success {
             paid_after_closed(order, work);
         }
         // Somebody else may have told of another payment meanwhile.
@@ -99,7 +100,7 @@ impl Settlement {
         }
     }
 
-    /// Keeps what cannot be placed, and says so each time that it comes.
+    /// Says each time that something cannot be placed, and keeps it.
     ///
     /// # Errors
     ///
@@ -113,8 +114,6 @@ impl Settlement {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let Told { id, event_type, body, .. } = *told;
-        let evidence = Evidence { id, reason, event_type, named: &named, body };
-        self.quarantine.keep(&evidence, self.clock.timestamp(), deadline).await?;
         let Work { function, request_id } = work;
         tracing::error!(
             function,
@@ -126,12 +125,13 @@ impl Settlement {
             "payment quarantined"
         );
         Metric::PaymentQuarantined.count(function, request_id);
-        Ok(())
+        let evidence = Evidence { id, reason, event_type, named: &named, body };
+        self.quarantine.keep(&evidence, self.clock.timestamp(), deadline).await
     }
 }
 
-/// Says that money came for an order whose goods were given back. Said again whenever the payment is told again: the one
-/// who should have said it first may have ended before.
+/// Says that money came for an order whose goods were given back. Said again whenever the payment is told again, until
+/// there is a refund: the one who should have said it first may have ended before.
 fn paid_after_closed(order: &Order, Work { function, request_id }: Work<'_>) {
     let number = order.out_trade_no.as_str();
     tracing::error!(function, requestId = request_id, outTradeNo = number, "paid after it was closed: refund it");

@@ -52,7 +52,9 @@ impl Ledger {
     /// The same without what a question leaves behind.
     pub fn without_questions(mut self) -> Self {
         for row in &mut self.0 {
-            row.as_object_mut().unwrap().remove("queriedAtMs");
+            let row = row.as_object_mut().unwrap();
+            row.remove("queriedAtMs");
+            row.remove("foundUnpaidAtMs");
         }
         self
     }

@@ -11,8 +11,8 @@ use shared::http::Call;
 use shared::pause::{Pauses, TooLate};
 use shared::store::orders::{Claim, Claimed, Created, IdempotentRequest, NewOrder};
 use shared::store::{Session, StoreError};
+use shared::wechatpay::CannotSign;
 use shared::wechatpay::v3::PrepayRequest;
-use tokio::time::Instant;
 
 use crate::cart::{Cart, Priced};
 use crate::memory::Memory;
@@ -34,7 +34,6 @@ pub(crate) struct Attempt<'a> {
     session: &'a Session,
     request: IdempotentRequest<'a>,
     cart: &'a Cart,
-    pub(crate) started: Instant,
 }
 
 /// How far a step has come. `Wait`: others are at it, or what was read is no longer so.
@@ -51,7 +50,7 @@ impl<'a> Attempt<'a> {
         request: IdempotentRequest<'a>,
         cart: &'a Cart,
     ) -> Self {
-        Self { function, call, session, request, cart, started: Instant::now() }
+        Self { function, call, session, request, cart }
     }
 
     pub(crate) async fn run(&self) -> Result<CreateOrderReply, ApiError> {
@@ -105,6 +104,10 @@ impl<'a> Attempt<'a> {
             Err(err) => return Err(err.into()),
         };
         let priced = match priced {
+            // Whatever is wrong with the key, no order takes anything before it is mended.
+            Ok(_) if !function.merchant.signs() => {
+                return self.refuse(claim, ApiError::from_pay(CannotSign.into())).await;
+            }
             Ok(priced) => priced,
             Err(refusal) => return self.refuse(claim, refusal).await,
         };

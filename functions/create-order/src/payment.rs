@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use shared::cause;
-use shared::deadline::Deadline;
 use shared::error::{ApiError, ErrorCode};
 use shared::healing::Asked;
 use shared::http::HttpFunction as _;
@@ -21,14 +20,17 @@ use crate::{CreateOrder, CreateOrderReply};
 const LEASE: Duration = Duration::from_secs(4);
 /// A request that comes so long after the order is no double click: its payment may have been made meanwhile.
 const DOUBLE_CLICK: Duration = Duration::from_secs(3);
-/// Who waits for others to ask WeChat Pay, asks after that long.
-const OTHERS_ASK: Duration = Duration::from_secs(3);
+/// What WeChat Pay has said so short a time ago, it is not asked again.
+const JUST_NOW: Duration = Duration::from_secs(3);
+/// WeChat Pay moves a time that is nearer than a minute to a minute from then, so a payment may come that long after.
+/// Source: WeChat Pay v3, "JSAPI order", time_expire.
+const LAST_PAYMENTS: Duration = Duration::from_secs(60);
 /// Left for the answer when the prepay_id is kept.
 const FOR_THE_ANSWER: Duration = Duration::from_millis(100);
 /// Left for the table when WeChat Pay is asked.
 const FOR_THE_TABLE: Duration = Duration::from_secs(1);
 /// How long a payment that is ready may wait for WeChat Pay's word that it was not made already.
-const CHECK_WITHIN: Duration = Duration::from_secs(5);
+const CHECK_WITHIN: Duration = Duration::from_secs(6);
 
 impl Attempt<'_> {
     /// What comes next for an order that exists.
@@ -38,7 +40,7 @@ impl Attempt<'_> {
             return Err(ended);
         }
         if order.mch_id != *function.merchant.mch_id() {
-            return Err(ApiError::new(ErrorCode::Misconfigured)); // The order of a merchant who is configured no more.
+            return Err(ApiError::new(ErrorCode::Misconfigured).with_source(FormerMerchant));
         }
         if order.time_expire <= function.clock.timestamp() {
             return self.out_of_time(order).await;
@@ -46,7 +48,8 @@ impl Attempt<'_> {
         if order.prepay_id.is_some() {
             if self.now().since(order.prepay_asked_at) >= DOUBLE_CLICK {
                 // Where there is no answer, the payment is ready all the same: WeChat Pay takes none twice.
-                self.ask(&mut order, CHECK_WITHIN).await?;
+                let deadline = self.call.deadline().at_most(CHECK_WITHIN);
+                function.healer.ask(&function.pay, &mut order, self.work(), deadline).await?;
             }
             if let Some(ended) = ended(order.state) {
                 return Err(ended);
@@ -86,42 +89,46 @@ impl Attempt<'_> {
             Some(PayCode::InvalidRequest | PayCode::OutTradeNoUsed) => false,
             _ => return Err(ApiError::from_pay(err)),
         };
-        let asked = self.ask(&mut order, Deadline::REPLY_WITHIN).await?;
+        // Whoever has asked before: this is news.
+        let (function, deadline) = (self.function, self.call.deadline());
+        let asked = function.healer.ask_now(&function.pay, &mut order, self.work(), deadline).await?;
         if let Some(ended) = ended(order.state) {
             return Err(ended);
         }
         match asked {
-            Asked::NotNow => Ok(Step::Wait),
             Asked::NoAnswer(err) => Err(unavailable(err)),
             // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
             Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err)),
-            Asked::Agreed | Asked::NoSuchOrder | Asked::Unclear => Err(unavailable(err)),
+            Asked::Agreed | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear => Err(unavailable(err)),
         }
     }
 
     /// An order that can no longer be paid, and was not paid as far as we know.
     async fn out_of_time(&self, mut order: Order) -> Result<Step, ApiError> {
-        let mut asked = self.ask(&mut order, Deadline::REPLY_WITHIN).await?;
-        if ended(order.state).is_none() && matches!(asked, Asked::NotNow) {
-            if self.started.elapsed() < OTHERS_ASK {
-                return Ok(Step::Wait);
-            }
-            let (healer, pay) = (&self.function.healer, &self.function.pay);
-            asked = healer.ask_now(pay, &mut order, self.work(), self.call.deadline()).await?;
+        let function = self.function;
+        if self.is_known_unpaid(&order) {
+            return Err(ApiError::new(ErrorCode::OrderClosed));
         }
+        let asked = function.healer.ask(&function.pay, &mut order, self.work(), self.call.deadline()).await?;
         if let Some(ended) = ended(order.state) {
             return Err(ended);
         }
         match asked {
             Asked::Agreed | Asked::NoSuchOrder => Err(ApiError::new(ErrorCode::OrderClosed)),
             Asked::NoAnswer(err) => Err(unavailable(err)),
-            Asked::NotNow | Asked::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
+            // Somebody else is asking, or has just asked and found out.
+            Asked::NotNow => Ok(Step::Wait),
+            Asked::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
         }
     }
 
-    async fn ask(&self, order: &mut Order, within: Duration) -> Result<Asked, ApiError> {
-        let deadline = self.call.deadline().at_most(within);
-        Ok(self.function.healer.ask(&self.function.pay, order, self.work(), deadline).await?)
+    /// Whether WeChat Pay need not be asked: it has just said that the order is not paid, or has said so when no payment
+    /// could be under way any more.
+    fn is_known_unpaid(&self, order: &Order) -> bool {
+        order.found_unpaid_at.is_some_and(|found| {
+            let last = order.time_expire + LAST_PAYMENTS;
+            self.now().since(found) < JUST_NOW || found.as_timestamp() >= last
+        })
     }
 
     fn work(&self) -> Work<'_> {
@@ -138,6 +145,11 @@ impl Attempt<'_> {
         }))
     }
 }
+
+/// An order of another time.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the order is of a merchant who is configured no more")]
+struct FormerMerchant;
 
 /// How the order stands is open.
 fn unavailable(err: PayError) -> ApiError {

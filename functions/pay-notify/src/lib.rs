@@ -109,8 +109,12 @@ impl PayNotify {
                 self.settlement.settle(&mut order, &trade, told, work, deadline).await.map(|_| Ok(()))
             }
             Ok(None) => Ok(Err(NO_SUCH_ORDER)),
-            // WeChat Pay would send it for a day, and then nobody would know of it.
-            Err(StoreError::Corrupt(_)) => Ok(Err("the order is unreadable")),
+            Err(err @ StoreError::Corrupt(_)) => {
+                // WeChat Pay sends it for a day; after that nobody would know of it.
+                let named = notification.named();
+                self.settlement.quarantine("the order is unreadable", named, told, work, deadline).await?;
+                Err(err)
+            }
             Err(err) => Err(err),
         }
     }

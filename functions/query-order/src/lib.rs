@@ -13,7 +13,7 @@ use shared::http::{Call, HttpFunction};
 use shared::session::authenticate;
 use shared::settlement::Work;
 use shared::setup::Setup;
-use shared::store::{Orders, Sessions};
+use shared::store::{Orders, Sessions, StoreError};
 use shared::wechatpay::OutTradeNo;
 use shared::wechatpay::v3::PayClient;
 
@@ -66,14 +66,14 @@ impl HttpFunction for QueryOrder {
         let mut order = own.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?;
         let work = Work { function: Self::NAME, request_id: call.request_id() };
         let asked = self.healer.ask(&self.pay, &mut order, work, call.deadline().at_most(ASK_WITHIN)).await;
-        // Whatever stands in the way, the answer is no worse than it was a moment ago.
-        let failure = match &asked {
-            Ok(Asked::Agreed | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear) => None,
-            Ok(Asked::NoAnswer(err)) => Some(cause::chain(err)),
-            Err(err) => Some(cause::chain(err)),
-        };
-        if let Some(cause) = failure {
-            tracing::warn!(function = Self::NAME, requestId = call.request_id(), cause, "answered from the table");
+        match asked {
+            // Whatever is not known, the table's answer is no worse than it was a moment ago.
+            Ok(Asked::Agreed | Asked::NoAnswer(_) | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear) => {}
+            Err(err @ StoreError::Busy(_)) => {
+                let cause = cause::chain(&err);
+                tracing::warn!(function = Self::NAME, requestId = call.request_id(), cause, "answered from the table");
+            }
+            Err(err) => return Err(err.into()),
         }
         let payment = order.payment;
         Ok(QueryOrderReply {

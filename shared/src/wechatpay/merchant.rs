@@ -1,6 +1,7 @@
 //! The merchant that this backend is paid as.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -31,6 +32,7 @@ pub struct Merchant {
     mch_id: MchId,
     serial_no: String,
     private_key: KeyPair,
+    signs: OnceLock<bool>,
     api_v3_key: ApiV3Key,
     public_key_id: String,
     keyring: Keyring,
@@ -91,6 +93,7 @@ impl Merchant {
             mch_id: MchId::new(value.mch_id),
             serial_no: value.serial_no,
             private_key: private_key(&value.private_key).ok_or(InvalidMerchant::PrivateKey)?,
+            signs: OnceLock::new(),
             api_v3_key: ApiV3Key::new(value.api_v3_key.expose()).ok_or(InvalidMerchant::ApiV3Key)?,
             keyring: Keyring::new([(public_key_id.clone(), public_key)]),
             public_key_id,
@@ -120,6 +123,11 @@ impl Merchant {
     /// The key that WeChat Pay encrypts notifications with.
     pub fn api_v3_key(&self) -> &ApiV3Key {
         &self.api_v3_key
+    }
+
+    /// Whether the private key signs. It is tried once.
+    pub fn signs(&self) -> bool {
+        *self.signs.get_or_init(|| self.sign(b"").is_ok())
     }
 
     /// The merchant's signature of a message: RSASSA-PKCS1-v1_5 with SHA-256, in base64. The same each time.

@@ -10,6 +10,10 @@ pub(super) const ORDER_TTL: u64 = 1800;
 pub(super) const QUERY_INTERVAL: u64 = 3;
 /// A repeat that comes so long after the order is no double click.
 const DOUBLE_CLICK: u64 = 3;
+/// What WeChat Pay has said so short a time ago, it is not asked again.
+const JUST_NOW: u64 = 3;
+/// A payment may come that long after the order's time.
+const LAST_PAYMENTS: u64 = 60;
 pub(super) const KEY_TTL: u64 = 24 * 3600;
 
 /// Products, their prices, and how many there are, if that is limited.
@@ -48,6 +52,8 @@ pub(super) struct Order {
     /// When WeChat Pay was last asked to wait for the payment.
     prepay_asked_at: u64,
     pub(super) queried_at: Option<u64>,
+    /// When WeChat Pay last said, after the order's time, that it was not paid.
+    found_unpaid_at: Option<u64>,
     pub(super) ends_at: u64,
     pub(super) there: There,
     /// The payment of which WeChat Pay tells: what was paid there, or is said to have been after it was closed.
@@ -147,6 +153,7 @@ impl Model {
             is_prepaid: false,
             prepay_asked_at: self.now,
             queried_at: None,
+            found_unpaid_at: None,
             ends_at: self.now + ORDER_TTL,
             there: There::Unknown,
             payment: None,
@@ -161,6 +168,10 @@ impl Model {
             return Reply::Refused(code);
         }
         if order.ends_at <= self.now {
+            let is_known = |at: u64| self.now - at < JUST_NOW || at >= order.ends_at + LAST_PAYMENTS;
+            if order.found_unpaid_at.is_some_and(is_known) {
+                return Reply::Refused("order_closed");
+            }
             let is_answered = self.ask(index, loss);
             let unsettled = if is_answered { "order_closed" } else { "wechat_unavailable" };
             return Reply::Refused(ended(&self.orders[index]).unwrap_or(unsettled));
@@ -202,6 +213,7 @@ impl Model {
             return false;
         }
         match order.there {
+            There::Unknown | There::Unpaid if order.ends_at <= self.now => order.found_unpaid_at = Some(self.now),
             There::Unknown | There::Unpaid => {}
             There::Closed => self.learn(index, Event::Closed, "query"),
             There::Paid => self.learn(index, Event::Paid, "query"),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::http::Reply;
+use tests::notifications::Notice;
 use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::upstream::ClosedPort;
 use tests::world::World;
@@ -212,14 +214,40 @@ async fn a_prepay_id_that_was_not_kept_is_asked_for_with_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn repeats_at_once_after_its_time_are_order_closed_or_busy_and_ask_once() {
+async fn repeats_at_once_after_its_time_are_order_closed_by_one_question() {
     let order = Ordered::new().await;
     order.world.advance(ORDER_TTL);
     let event = order.caller.event(&[("idempotency-key", "key")], &cart(&[("demo-mug", 1)]));
     let repeat = || order.world.reply_within("create-order", &event, Duration::from_secs(1));
-    let mut codes: Vec<_> =
-        join_all((0..5).map(|_| repeat())).await.into_iter().map(|reply| reply.code().to_owned()).collect();
-    codes.sort();
-    assert_eq!(codes, ["busy", "busy", "busy", "busy", "order_closed"]);
+    let replies = join_all((0..5).map(|_| repeat())).await;
+    assert!(replies.iter().all(|reply| reply.code() == "order_closed"), "{replies:?}");
     assert_eq!(order.counts().await, (1, 1));
+}
+
+#[tokio::test]
+async fn one_that_is_told_to_be_paid_while_wechat_pay_still_says_that_it_is_not_is_order_paid() {
+    let order = Ordered::new().await;
+    let payment = order.world.payment_of(&order.number).await;
+    order.world.advance(ORDER_TTL);
+    order.world.fault(QUERY, json!({ "answerLatencyMs": 1000 })).await;
+    let notification = async {
+        while order.world.count_of(QUERY).await == 0 {
+            tokio::task::yield_now().await;
+        }
+        Notice::telling(&order.world, &payment).await.send(&order.world).await
+    };
+    let (reply, told) = join(order.repeat(), notification).await;
+    assert_eq!((told.status, reply.status, reply.code()), (204, 409, "order_paid"));
+}
+
+#[tokio::test]
+async fn an_order_of_a_former_merchant_is_misconfigured_and_can_be_read_and_nobody_is_asked() {
+    let order = Ordered::new().await;
+    let mut row = order.world.row(&format!("ORDER#{}", order.number), "ORDER").await.unwrap();
+    row.insert("mchId".to_owned(), AttributeValue::S("1900000009".to_owned()));
+    let table = order.world.table();
+    table.client().put_item().table_name(table.name()).set_item(Some(row)).send().await.unwrap();
+    order.expect(500, "misconfigured").await;
+    assert_eq!(order.caller.status_of(&order.world, &order.number).await, "NOTPAY");
+    assert_eq!(order.counts().await, (1, 0));
 }

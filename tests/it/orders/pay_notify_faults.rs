@@ -137,3 +137,26 @@ async fn what_is_not_signed_costs_the_table_nothing() {
     assert_eq!(genuine.send(&world).await.status, 204);
     assert_eq!(proxy.take_calls(), ["GetItem"]);
 }
+
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_500_and_kept_for_a_person_until_it_can() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    let number = paid(&world, &caller, "key").await;
+    let row = world.row(&format!("ORDER#{number}"), "ORDER").await.unwrap();
+    let put = async |row| {
+        let table = world.table();
+        table.client().put_item().table_name(table.name()).set_item(Some(row)).send().await.unwrap();
+    };
+    let mut broken = row.clone();
+    broken.remove("totalFen").unwrap();
+    put(broken).await;
+    for _ in 0..2 {
+        assert_failed(&Notice::of(&world, &number).await.send(&world).await, "unreadable");
+    }
+    let reasons: Vec<_> = world.quarantine().await.into_iter().map(|(_, reason, named)| (reason, named)).collect();
+    assert!(reasons.iter().all(|kept| *kept == ("the order is unreadable".to_owned(), Some(number.clone()))));
+    assert!(!reasons.is_empty());
+    put(row).await;
+    assert_taken_later(&world, &number, "mended").await;
+}

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use shared::secret::Secret;
+use shared::wechatpay::Merchant;
 use tests::logs;
 use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::pay_vectors::PayVectors;
@@ -115,4 +117,34 @@ async fn a_wrong_key_of_the_merchant_s_is_misconfigured_and_nothing_of_it_is_sai
     assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
     assert_eq!(reply.json["message"], "this backend is not set up correctly");
     assert_eq!(right.calls_of(PREPAY).await[0]["code"], "SIGN_ERROR");
+}
+
+/// A private key of which one byte is another: it is read as one, and signs nothing.
+fn broken_key() -> String {
+    let pem = PayVectors::default().key("merchant_private_key");
+    let mut lines: Vec<String> = pem.lines().map(str::to_owned).collect();
+    let broken = (6..lines.len() - 1).rev().find_map(|line| {
+        let first = lines[line].remove(0);
+        lines[line].insert(0, if first == 'A' { 'B' } else { 'A' });
+        let pem = lines.join("\n");
+        lines[line].replace_range(0..1, &first.to_string());
+        let mut pay = PayVectors::default().wechatpay();
+        pay["privateKey"] = pem.as_str().into();
+        let merchant = Merchant::parse(&Secret::new(pay.to_string())).ok()?;
+        (!merchant.signs()).then_some(pem)
+    });
+    broken.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_that_signs_nothing_is_misconfigured_and_takes_nothing() {
+    let right = World::start().await;
+    let mut pay: Value = serde_json::from_str(right.machine.env().get("WECHATPAY").unwrap()).unwrap();
+    pay["privateKey"] = broken_key().into();
+    let wrong = World::start_with([("WECHATPAY", &pay.to_string())]).await;
+    let caller = wrong.caller().await;
+    let reply = caller.create_order(&wrong, "key", &cart(&[("demo-mug", 1)])).await;
+    assert_eq!((reply.status, reply.code()), (500, "misconfigured"));
+    assert_eq!((wrong.stock("demo-mug").await, wrong.open_orders(&caller).await), (Some(200), 0));
+    assert_eq!((wrong.claims().await, wrong.count_of(PREPAY).await), (0, 0));
 }

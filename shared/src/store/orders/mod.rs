@@ -112,7 +112,7 @@ impl Orders {
     }
 
     /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s. Where not,
-    /// `order` is as the table has it afterwards.
+    /// and where somebody else was faster, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -139,6 +139,22 @@ impl Orders {
                 Ok(false)
             }
         }
+    }
+
+    /// Keeps that WeChat Pay says of an order whose time has passed that it is not paid.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn found_unpaid(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let values = HashMap::from([number(":now", now.as_millis()), text(":notPay", OrderState::NotPay.as_str())]);
+        let (update, condition) = ("SET foundUnpaidAtMs = :now", "tradeState = :notPay");
+        let row = match self.change(&order.out_trade_no, update, condition, values, deadline).await? {
+            Changed::Done(row) => row,
+            Changed::ConditionFailed(row) => row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?,
+        };
+        *order = row::read(&row)?;
+        Ok(())
     }
 
     /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back.

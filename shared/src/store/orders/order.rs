@@ -35,6 +35,8 @@ pub struct Order {
     pub prepay_id: Option<PrepayId>,
     /// When WeChat Pay was last asked how it stands.
     pub queried_at: Option<Moment>,
+    /// When WeChat Pay last said that the order was not paid, though its time had passed.
+    pub found_unpaid_at: Option<Moment>,
     /// The payment, once we know of it.
     pub payment: Option<Payment>,
     /// Whether it was paid after it had been closed: somebody has to refund it.

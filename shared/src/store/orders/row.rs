@@ -13,6 +13,7 @@ use crate::wechat::AppId;
 use crate::wechatpay::{MchId, OutTradeNo, PrepayId};
 
 const APP_ID: &str = "appId";
+const FOUND_UNPAID_AT_MS: &str = "foundUnpaidAtMs";
 const LINES: &str = "lines";
 const MCH_ID: &str = "mchId";
 const OUT_TRADE_NO: &str = "outTradeNo";
@@ -93,6 +94,7 @@ pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
         prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or(StoreError::Corrupt(PREPAY_ASKED_AT_MS))?,
         prepay_id: row.optional_str(PREPAY_ID)?.map(PrepayId::new),
         queried_at: moment(QUERIED_AT_MS)?,
+        found_unpaid_at: moment(FOUND_UNPAID_AT_MS)?,
         payment: match row.optional_str(TRANSACTION_ID)? {
             Some(id) => Some(Payment { transaction_id: id.to_owned(), paid_at: row.time(PAID_AT)? }),
             None => None,

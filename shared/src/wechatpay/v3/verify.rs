@@ -1,5 +1,6 @@
 //! How answers and notifications are verified. Source: WeChat Pay v3, "Verify a signature".
 
+use std::fmt;
 use std::ops::Deref;
 
 use base64::Engine as _;
@@ -63,8 +64,15 @@ pub enum NotVerified {
 }
 
 /// What WeChat Pay has signed. Only what checks signatures can make one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Verified<T>(T);
+
+/// It may hold personal data.
+impl<T> fmt::Debug for Verified<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verified(..)")
+    }
+}
 
 impl<T> Verified<T> {
     /// What is made from nothing but the signed value is signed as well.

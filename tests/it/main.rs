@@ -32,6 +32,7 @@ mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_pay;
 mod sandbox_payment;
+mod sandbox_phone;
 mod sandbox_start;
 mod sandbox_tokens;
 mod secrecy;

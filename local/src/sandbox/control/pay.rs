@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{Reply, bad_request, not_found};
@@ -29,6 +30,11 @@ pub(super) struct PaymentWish {
     #[serde(default)]
     outcome: Outcome,
     payer_total: Option<u64>,
+    /// The rest of create-order's reply, which may come as it is. No phone sees it.
+    #[serde(default, rename = "outTradeNo")]
+    _out_trade_no: IgnoredAny,
+    #[serde(default, rename = "totalFen")]
+    _total_fen: IgnoredAny,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

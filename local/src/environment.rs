@@ -54,6 +54,8 @@ pub(crate) struct Embedded {
     pub(crate) dynamodb_url: Option<String>,
     pub(crate) sandbox_url: Option<String>,
     pub(crate) gateway_url: String,
+    /// Where the sandbox is asked to tell of payments: on loopback, because no other address is taken without https.
+    pub(crate) notify_url: String,
 }
 
 /// Builds the environment: what is set outside, and defaults for the rest. `keys` are the generated secrets, kept where
@@ -95,7 +97,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     if outside.get("WECHATPAY_SECRET_ARN").is_none() {
         env.set("WECHATPAY", keys.pay.wechatpay().to_string());
     }
-    env.set("PAY_NOTIFY_URL", format!("{}/pay-notify", embedded.gateway_url));
+    env.set("PAY_NOTIFY_URL", &embedded.notify_url);
     if let Some(url) = &embedded.dynamodb_url {
         env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
     }
@@ -242,7 +244,8 @@ mod tests {
         let embedded = Embedded {
             dynamodb_url: Some("http://127.0.0.1:8000".to_owned()),
             sandbox_url: None,
-            gateway_url: "http://127.0.0.1:9000".to_owned(),
+            gateway_url: "http://192.0.2.2:9000".to_owned(),
+            notify_url: "http://127.0.0.1:9000/pay-notify".to_owned(),
         };
         let env = build(&outside, &embedded, &Keys::random());
         assert_eq!(env.get("TABLE_NAME"), Some("mine"));
@@ -260,7 +263,8 @@ mod tests {
     fn credentials_stay_outside_where_nothing_outside_is_called() {
         let outside = Env::from_iter([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_DEFAULT_REGION", "eu-west-1")]);
         let url = Some("http://127.0.0.1:1".to_owned());
-        let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url: String::new() };
+        let (gateway_url, notify_url) = <_>::default();
+        let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url, notify_url };
         let env = build(&outside, &embedded, &Keys::random());
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
         assert_eq!(env.get("AWS_REGION"), Some("eu-west-1"));

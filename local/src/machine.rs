@@ -18,6 +18,7 @@ use crate::gateway::Gateway;
 use crate::halves::Halves;
 use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
+use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
 pub use crate::server::BindError;
@@ -118,6 +119,7 @@ impl Machine {
             Some(_) => None,
             None => Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, options.data.as_deref()).await?),
         };
+        let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
         let embedded = Embedded {
             dynamodb_url: dynamodb.as_ref().map(|dynamodb| url(dynamodb.address)),
             sandbox_url: sandbox
@@ -125,7 +127,8 @@ impl Machine {
                 .map(|listener| listener.local_addr().map(url))
                 .transpose()
                 .map_err(StartError::Thread)?,
-            gateway_url: url(gateway.local_addr().map_err(StartError::Thread)?),
+            gateway_url: url(gateway_address),
+            notify_url: format!("http://127.0.0.1:{}/pay-notify", gateway_address.port()),
         };
         let env = environment::build(outside, &embedded, &keys);
         let setup = Setup::new(env.clone(), clock.clone())?;
@@ -140,7 +143,8 @@ impl Machine {
         if let Some(listener) = sandbox {
             halves.warn_of_foreign_keys(outside);
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
-            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, halves.wechat);
+            let post = Post::new(http, &embedded.notify_url, format!("{}/pay-notify", embedded.gateway_url));
+            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, halves.wechat);
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &table, &user).await?;
             }

@@ -1,5 +1,7 @@
 //! When the sandbox is there, and for whom.
 
+use std::net::{IpAddr, UdpSocket};
+
 use local::machine::{Machine, Options};
 use local::pay_keys::MCH_ID;
 use serde_json::{Value, json};
@@ -11,6 +13,26 @@ use tests::upstream::{After, Upstream};
 use tests::world::World;
 
 const WARNING: &str = "is set and WECHATPAY_API_URLS is not";
+
+/// An address of this machine that is not loopback: where it would send from. Nothing is sent.
+fn specific_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn payments_are_told_at_a_specific_address_too() {
+    // A machine without a network has none.
+    let Some(bind) = specific_address() else { return };
+    let world = World::start_at(bind).await;
+    assert!(world.machine.gateway_url().starts_with(&format!("http://{bind}:")), "{}", world.machine.gateway_url());
+    let notify_url = world.machine.env().get("PAY_NOTIFY_URL").unwrap();
+    assert!(notify_url.starts_with("http://127.0.0.1:"), "{notify_url}");
+    let number = world.caller().await.buy(&world, "demo-mug").await;
+    world.sandbox("POST", "/pay", json!({ "outTradeNo": number, "notify": false })).await;
+    assert_eq!(world.resend(&number).await, 204);
+}
 
 /// The urls of WeChat, of WeChat Pay, and of the sandbox.
 async fn urls(variables: &[(&str, &str)]) -> [Option<String>; 3] {

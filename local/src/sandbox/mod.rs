@@ -23,11 +23,10 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use shared::clock::Clock;
-use shared::net::HttpClient;
 use shared::wechat::Apps;
 
 use self::answer::Answer;
-use self::pay::{PATHS as PAY_PATHS, Pay};
+use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
 use crate::pay_keys::PayKeys;
 
@@ -52,9 +51,9 @@ const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
 pub(crate) struct Sandbox(Shared);
 
 impl Sandbox {
-    /// `http` sends WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
-    pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
-        Self(Shared::new(apps, clock, Pay::new(keys, http, knows_people)))
+    /// `post` delivers WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
+    pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, post: Post, knows_people: bool) -> Self {
+        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people)))
     }
 
     /// The user whose codes are never used up.

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Request, StatusCode};
+use axum::http::Request;
 use serde::{Deserialize, Serialize};
-use shared::deadline::Deadline;
-use shared::net::HttpClient;
 
 use super::notification::Notification;
 use super::signature::sign;
@@ -16,12 +14,6 @@ use crate::sandbox::state::{Shared, State};
 /// The pauses between the tries, in seconds.
 const SCHEDULE: [u64; 15] =
     [15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10_800, 10_800, 10_800, 21_600, 21_600];
-
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// More than a function answers.
-const LONGEST_ANSWER: usize = 1024 * 1024;
 
 /// How notifications are sent. What a request leaves out is as here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,12 +166,12 @@ fn has_arrived(status: u16) -> bool {
 
 /// One try; a probe has a signature that is none. Writes down what was answered.
 async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
-    let (request, http) = {
+    let (request, post) = {
         let state = shared.lock();
-        (request(&state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.http))
+        (request(&state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.post))
     };
     let status = match request {
-        Some(request) => post(&http, request).await,
+        Some(request) => post.deliver(request).await,
         None => 0,
     };
     let (event_id, out_trade_no) = (outgoing.notification.id.clone(), outgoing.out_trade_no.clone());
@@ -193,15 +185,11 @@ fn request(state: &State, outgoing: &Outgoing, tamper: Option<Tamper>) -> Option
     let keys = &state.pay.keys;
     let body = outgoing.notification.envelope(&keys.api_v3, tamper).to_string();
     let signed = sign(keys, body, state.now().as_secs(), tamper);
-    let mut request = Request::post(&outgoing.url).header("content-type", "application/json");
+    let mut request =
+        Request::post(state.pay.post.destination(&outgoing.url)).header("content-type", "application/json");
     request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");
     for (name, value) in signed.headers {
         request = request.header(name, value);
     }
     request.body(signed.body).ok()
-}
-
-async fn post(http: &HttpClient, request: Request<String>) -> u16 {
-    let answer = http.send(request, LONGEST_ANSWER, Deadline::after(ANSWER_WITHIN)).await;
-    answer.map_or(0, |answer| StatusCode::as_u16(&answer.status))
 }

@@ -7,6 +7,7 @@ mod delivery;
 mod gate;
 mod notification;
 mod order;
+mod post;
 mod reply;
 mod schema;
 mod signature;
@@ -22,7 +23,6 @@ use axum::middleware;
 use axum::routing::{get, post};
 use jiff::tz::Offset;
 use shared::clock::Timestamp;
-use shared::net::HttpClient;
 
 use self::delivery::Notifications;
 use super::state::Shared;
@@ -31,6 +31,7 @@ use crate::pay_keys::PayKeys;
 pub(crate) use self::delivery::{Settings, release, resend, send};
 pub(crate) use self::notification::{Notification, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
+pub(crate) use self::post::Post;
 pub(crate) use self::reply::Reply;
 pub(crate) use self::signature::sign;
 pub(crate) use self::tamper::Tamper;
@@ -61,19 +62,19 @@ pub(crate) struct Pay {
     /// Numbers that were closed before there was an order: they are used up.
     closed_early: BTreeSet<String>,
     pub(crate) notifications: Notifications,
-    http: Arc<HttpClient>,
+    post: Arc<Post>,
     /// Whether the people are those of the sandbox, so that no other openid is one.
     knows_people: bool,
 }
 
 impl Pay {
-    pub(super) fn new(keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
+    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool) -> Self {
         Self {
             keys,
             orders: BTreeMap::new(),
             closed_early: BTreeSet::new(),
             notifications: Notifications::default(),
-            http: Arc::new(http),
+            post: Arc::new(post),
             knows_people,
         }
     }

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{Reply, bad_request, not_found};
-use crate::sandbox::pay::{self, NotPayable, Order, beijing_time};
+use crate::sandbox::pay::{self, Order, beijing_time};
 use crate::sandbox::state::{self, Shared};
 
 /// The longest nonce.
@@ -84,7 +84,7 @@ fn pay_by_phone(state: &mut state::State, wish: &PaymentWish) -> Result<String, 
         Outcome::Ok => {}
     }
     let number = order.request.out_trade_no.clone();
-    pay(state, &number, wish.payer_total).map_err(|err| err.to_string())?;
+    state.pay.pay(&number, wish.payer_total, now).map_err(|err| err.to_string())?;
     Ok(number)
 }
 
@@ -106,11 +106,6 @@ fn parameters(payment: &Map<String, Value>) -> Result<[&str; 5], String> {
     Ok(texts)
 }
 
-fn pay(state: &mut state::State, number: &str, payer_total: Option<u64>) -> Result<(), NotPayable> {
-    let now = state.now();
-    state.pay.orders.get_mut(number).map_or(Ok(()), |order| order.pay(payer_total, now))
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Paid {
@@ -129,7 +124,8 @@ pub(super) async fn pay_elsewhere(State(shared): State<Shared>, Json(wish): Json
     let (number, view) = {
         let mut state = shared.lock();
         find(&state, &wish.out_trade_no)?;
-        pay(&mut state, &wish.out_trade_no, wish.payer_total).map_err(|err| bad_request(&err.to_string()))?;
+        let (now, number) = (state.now(), &wish.out_trade_no);
+        state.pay.pay(number, wish.payer_total, now).map_err(|err| bad_request(&err.to_string()))?;
         (wish.out_trade_no.as_str(), view(&state, find(&state, &wish.out_trade_no)?))
     };
     if wish.notify {
@@ -178,7 +174,7 @@ fn view(state: &state::State, order: &Order) -> Value {
         "total": order.request.total,
         "payerTotal": order.payment.as_ref().map(|payment| payment.payer_total),
         "transactionId": order.payment.as_ref().map(|payment| &payment.transaction_id),
-        "timesPaid": u8::from(order.payment.is_some()),
+        "timesPaid": order.times_paid,
         "expiresAt": beijing_time(order.expires_at()),
         "notifyUrl": order.request.notify_url,
         "notifications": deliveries,

@@ -32,6 +32,8 @@ pub(crate) struct Order {
     created_at: Timestamp,
     expires_at: Timestamp,
     closed: bool,
+    /// How often it was: never more than once.
+    pub(crate) times_paid: u32,
     pub(crate) payment: Option<Payment>,
 }
 
@@ -136,6 +138,7 @@ impl Order {
             created_at: now,
             expires_at,
             closed: false,
+            times_paid: 0,
             payment: None,
         })
     }
@@ -164,19 +167,28 @@ impl Order {
     }
 
     /// Pays it, all of it unless a coupon pays a part.
-    pub(crate) fn pay(&mut self, payer_total: Option<u64>, now: Timestamp) -> Result<(), NotPayable> {
+    pub(crate) fn pay(
+        &mut self,
+        transaction_id: String,
+        payer_total: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), NotPayable> {
         self.check_payable(now)?;
         let payer_total = payer_total.unwrap_or(self.request.total);
         if payer_total > self.request.total {
             return Err(NotPayable::PayerTotal);
         }
-        let transaction_id = format!("4200001{}{}", beijing_digits(now), random::digits(7));
+        self.set_paid(transaction_id, payer_total, now);
+        Ok(())
+    }
+
+    pub(super) fn set_paid(&mut self, transaction_id: String, payer_total: u64, now: Timestamp) {
+        self.times_paid += 1;
         self.payment = Some(Payment { transaction_id, payer_total, paid_at: now, notification: None });
         let notification = Notification::new(TRANSACTION_SUCCESS, "transaction", self.transaction(now), now);
         if let Some(payment) = &mut self.payment {
             payment.notification = Some(notification);
         }
-        Ok(())
     }
 
     /// Closes it; closing again changes nothing. What is paid stays so.

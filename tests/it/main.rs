@@ -28,6 +28,7 @@ mod process;
 mod profile_unionid;
 mod properties;
 mod sandbox;
+mod sandbox_deliveries;
 mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_pay;

@@ -174,6 +174,16 @@ async fn a_forged_notification_has_the_one_thing_wrong() {
     assert_eq!(shop.merchant.open(&forged).unwrap()["refund_status"], "SUCCESS");
 }
 
+#[tokio::test]
+async fn a_sample_event_cannot_be_tampered_with_in_vain() {
+    let shop = Shop::open([]).await;
+    let now = shop.world.now();
+    let mut event = sample::fresh(&root(), "pay-notify", "valid", now).unwrap();
+    event["sample"] = json!({ "tamper": "amount" });
+    let err = sample::sign(event, shop.world.machine.pay_keys(), now).unwrap_err();
+    assert_eq!(err.to_string(), "`tamper` of the event changes nothing: what is encrypted can say it itself");
+}
+
 /// A sample event of `pay-notify`, as it comes to this merchant.
 fn sample_of(shop: &Shop, case: &str) -> Message {
     let event = sample::fresh(&root(), "pay-notify", case, shop.world.now()).unwrap();

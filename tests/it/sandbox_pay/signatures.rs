@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use shared::clock::Timestamp;
 use tests::merchant::{is_signed, public_key};
 
@@ -45,6 +46,38 @@ async fn a_request_has_to_be_signed_byte_for_byte() {
         assert_eq!((refused.header("wechatpay-signature"), refused.header("request-id")), ("", ""));
     }
     assert_eq!(send(&later(300), "*/*", "test").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_posted_is_json() {
+    let (world, merchant) = world().await;
+    let body = order().to_string();
+    let authorization = merchant.authorization("POST", JSAPI, &body, world.now().into());
+    for (content_type, status) in [
+        ("", 400),
+        ("text/plain", 400),
+        ("application/json-patch+json", 400),
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+    ] {
+        let headers = [("accept", "*/*"), ("authorization", &authorization), ("content-type", content_type)];
+        let answer = merchant.send("POST", JSAPI, &headers, &body).await;
+        assert_eq!(answer.status, status, "{content_type}");
+        if status == 400 {
+            assert_eq!(answer.refusal().1, "INVALID_REQUEST");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sandboxs_clock_is_not_that_of_signatures() {
+    let (world, merchant) = world().await;
+    prepay(&world, &merchant, &order().to_string()).await;
+    world.sandbox("POST", "/clock", json!({ "advanceSecs": 8 * 86_400 })).await;
+    let answer = merchant.call(&world, "GET", &by_number(NUMBER), "").await;
+    assert_eq!((answer.status, &answer.json()["trade_state"]), (200, &json!("CLOSED")));
+    let now = Timestamp::from(world.now()).as_secs();
+    assert_eq!(answer.header("wechatpay-timestamp"), now.to_string());
 }
 
 #[tokio::test]

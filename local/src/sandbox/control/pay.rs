@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+use shared::clock::Timestamp;
 
 use super::{Reply, bad_request, not_found};
-use crate::sandbox::pay::{self, Order, beijing_time};
+use crate::sandbox::pay::{self, NONCE_LEN, Order, beijing_time};
 use crate::sandbox::state::{self, Shared};
 
-/// The longest nonce.
-const NONCE_LEN: usize = 32;
+/// How far the time of a payment may be from now, either way.
+const TIME_TOLERANCE_SECS: u64 = 86_400;
 
 /// The parameters of `wx.requestPayment`: each is a text.
 const PARAMETERS: [&str; 5] = ["timeStamp", "nonceStr", "package", "signType", "paySign"];
@@ -63,6 +64,9 @@ pub(super) async fn request_payment(State(shared): State<Shared>, Json(wish): Js
 fn pay_by_phone(state: &mut state::State, wish: &PaymentWish) -> Result<String, String> {
     let [time, nonce, package, sign_type, signature] = parameters(&wish.payment)?;
     let now = state.now();
+    if !is_time_near(time, state.time_of_signatures()) {
+        return Err("parameter error: timeStamp".to_owned());
+    }
     let prepay_id = package.strip_prefix("prepay_id=").ok_or("parameter error: package")?;
     let prepaid = |order: &&Order| order.is_prepaid_by(prepay_id, now);
     let order = state.pay.orders.values().find(prepaid).ok_or("支付验证签名失败: prepay_id无效或已过期")?;
@@ -86,6 +90,13 @@ fn pay_by_phone(state: &mut state::State, wish: &PaymentWish) -> Result<String, 
     let number = order.request.out_trade_no.clone();
     state.pay.pay(&number, wish.payer_total, now).map_err(|err| err.to_string())?;
     Ok(number)
+}
+
+/// Seconds in digits, and of about now.
+fn is_time_near(text: &str, now: Timestamp) -> bool {
+    let secs = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let secs: Option<u64> = secs.and_then(|text| text.parse().ok());
+    secs.is_some_and(|secs| secs.abs_diff(now.as_secs()) <= TIME_TOLERANCE_SECS)
 }
 
 /// A parameter of another type is what the client itself refuses.

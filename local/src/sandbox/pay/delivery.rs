@@ -201,7 +201,7 @@ async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
 fn request(state: &State, outgoing: &Outgoing, tamper: Option<Tamper>) -> Option<Request<String>> {
     let keys = &state.pay.keys;
     let body = outgoing.notification.envelope(&keys.api_v3, tamper).to_string();
-    let signed = sign(keys, body, state.now().as_secs(), tamper);
+    let signed = sign(keys, body, state.time_of_signatures().as_secs(), tamper);
     let mut request =
         Request::post(state.pay.post.destination(&outgoing.url)).header("content-type", "application/json");
     request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");

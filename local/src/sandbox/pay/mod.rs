@@ -28,8 +28,9 @@ use self::delivery::Notifications;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
+pub(crate) use self::authorization::NONCE_LEN;
 pub(crate) use self::delivery::{Settings, release, resend, send};
-pub(crate) use self::notification::{Notification, encrypted};
+pub(crate) use self::notification::{Notification, TRANSACTION_SUCCESS, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::post::Post;
 pub(crate) use self::reply::Reply;

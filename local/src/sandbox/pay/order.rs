@@ -8,9 +8,9 @@ use shared::clock::Timestamp;
 use shared::random;
 use url::{Host, Url};
 
-use super::beijing_digits;
 use super::notification::{Notification, TRANSACTION_SUCCESS};
 use super::reply::Reply;
+use super::{beijing_digits, beijing_time};
 
 /// How long a prepay_id is good.
 const PREPAY_TTL: Duration = Duration::from_secs(2 * 3600);
@@ -91,11 +91,10 @@ impl OrderRequest {
         if text("/amount/currency").is_some_and(|currency| currency != "CNY") {
             return Err(Reply::bad_field("/amount/currency", "not CNY"));
         }
-        let time = |text: &String| text.parse::<jiff::Timestamp>().ok()?.as_second().try_into().ok();
-        let expires_at = match text("/time_expire") {
-            Some(text) => Some(time(&text).ok_or_else(|| Reply::bad_field("/time_expire", "not RFC 3339"))?),
-            None => None,
-        };
+        // Exactly as WeChat Pay itself writes a time.
+        let time = |text: String| Timestamp::parse_rfc3339(&text).filter(|time| beijing_time(*time) == text);
+        let malformed = || Reply::bad_field("/time_expire", "not yyyy-MM-DDTHH:mm:ss+08:00");
+        let expires_at = text("/time_expire").map(|text| time(text).ok_or_else(malformed)).transpose()?;
         Ok(Self {
             appid: must("/appid"),
             mchid: must("/mchid"),
@@ -105,7 +104,7 @@ impl OrderRequest {
             attach: text("/attach"),
             device_id: text("/scene_info/device_id"),
             notify_url,
-            expires_at: expires_at.map(Timestamp::from_secs),
+            expires_at,
         })
     }
 }

@@ -12,6 +12,7 @@ mod gateway;
 mod halves;
 mod instance;
 mod invoke;
+mod kept_orders;
 pub mod machine;
 pub mod pay_keys;
 pub mod sample;

@@ -16,6 +16,7 @@ use crate::environment::{self, Embedded, Keys};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
+use crate::kept_orders;
 use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
@@ -142,9 +143,15 @@ impl Machine {
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
             halves.warn_of_foreign_keys(outside);
+            // In a kept table are people of the sandbox before.
+            let is_kept = dynamodb.is_some() && options.data.is_some();
+            let knows_people = halves.wechat && !is_kept;
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
             let post = Post::new(http, &embedded.notify_url, format!("{}/pay-notify", embedded.gateway_url));
-            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, halves.wechat);
+            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, knows_people);
+            if is_kept {
+                sandbox.remember(kept_orders::read(&table).await?);
+            }
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &table, &user).await?;
             }

@@ -29,6 +29,7 @@ mod profile_unionid;
 mod properties;
 mod sandbox;
 mod sandbox_deliveries;
+mod sandbox_kept;
 mod sandbox_oauth;
 mod sandbox_open_data;
 mod sandbox_pay;

@@ -28,6 +28,7 @@ use shared::wechat::Apps;
 use self::answer::Answer;
 use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
+use crate::kept_orders::KeptOrder;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::encrypted::encrypt;
@@ -59,6 +60,13 @@ impl Sandbox {
     /// The user whose codes are never used up.
     pub(crate) fn demo_user(&self) -> Option<DemoUser> {
         self.0.lock().demo_user()
+    }
+
+    /// Knows the orders of a sandbox before this one.
+    pub(crate) fn remember(&self, orders: Vec<KeptOrder>) {
+        let mut state = self.0.lock();
+        let now = state.now();
+        state.pay.remember(orders, now);
     }
 
     pub(crate) fn router(self) -> Router {

@@ -8,6 +8,7 @@ mod gate;
 mod notification;
 mod order;
 mod post;
+mod remembered;
 mod reply;
 mod schema;
 mod signature;

@@ -27,7 +27,7 @@ pub(crate) struct Order {
     /// The request, whose bytes are those of every repetition.
     pub(super) body: Vec<u8>,
     pub(crate) request: OrderRequest,
-    prepay_id: String,
+    pub(super) prepay_id: String,
     prepaid_at: Timestamp,
     created_at: Timestamp,
     expires_at: Timestamp,

@@ -13,7 +13,7 @@ use shared::env::ConfigError;
 use shared::error::ErrorCode;
 use shared::net::{HttpClient, HttpError, Tls};
 
-use crate::environment::OFFICIAL_ACCOUNT;
+use crate::keys::OFFICIAL_ACCOUNT;
 use crate::machine::Machine;
 
 /// A reply of the demo is small.

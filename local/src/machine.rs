@@ -12,11 +12,12 @@ use shared::setup::Setup;
 use crate::catalog::{self, CatalogError};
 use crate::demo_user::{self, SeedError};
 use crate::dynamodb::{self, EmbeddedDynamoDb};
-use crate::environment::{self, Embedded, Keys};
+use crate::environment::{self, Embedded};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
 use crate::kept_orders;
+use crate::keys::Keys;
 use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
@@ -72,6 +73,8 @@ pub struct Machine {
     pub functions: Functions,
     env: Env,
     pay_keys: PayKeys,
+    /// Whether the merchant is the one of these keys.
+    has_own_merchant: bool,
     gateway_url: String,
     sandbox_url: Option<String>,
     schedule: Option<Schedule>,
@@ -109,7 +112,8 @@ impl Machine {
     /// If a port is in use, or the environment outside is not complete and correct.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { bind, clock, env: outside, .. } = &options;
-        let keys = keys(&options)?;
+        let wants_pay_keys = environment::wants_pay_keys(outside);
+        let keys = keys(options.data.clone(), wants_pay_keys).await?;
         let gateway = server::bind(*bind, options.port, "--port").await?;
         let halves = Halves::wanted(outside);
         let sandbox = match halves.is_any_wanted() {
@@ -165,7 +169,8 @@ impl Machine {
         servers.push(Server::start(gateway, routes));
         let schedule = options.schedule.then(|| Schedule::start(&functions));
         let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
-        Ok(Self { functions, env, pay_keys: keys.pay, gateway_url, sandbox_url, schedule, servers, dynamodb })
+        let (pay_keys, has_own_merchant) = (keys.pay, wants_pay_keys);
+        Ok(Self { functions, env, pay_keys, has_own_merchant, gateway_url, sandbox_url, schedule, servers, dynamodb })
     }
 
     /// The environment of the functions.
@@ -207,12 +212,16 @@ impl Machine {
         environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
     }
 
-    /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file.
+    /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file. With a
+    /// merchant of somebody's own there are none to be written.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
     pub fn write_pay_keys(&self, path: PathBuf) -> Result<(), StartError> {
+        if !self.has_own_merchant {
+            return Ok(());
+        }
         self.pay_keys.write(&path).map_err(|source| StartError::File { path, source })
     }
 
@@ -231,10 +240,14 @@ impl Machine {
     }
 }
 
-fn keys(options: &Options) -> Result<Keys, StartError> {
-    let Some(data) = &options.data else { return Ok(Keys::random()) };
-    let keys = std::fs::create_dir_all(data).and_then(|()| Keys::kept_in(data));
-    keys.map_err(|source| StartError::File { path: data.clone(), source })
+/// Makes them on another thread, because it takes long.
+async fn keys(data: Option<PathBuf>, wants_pay_keys: bool) -> Result<Keys, StartError> {
+    let make = move || {
+        let Some(path) = data else { return Ok(Keys::random(wants_pay_keys)) };
+        let keys = std::fs::create_dir_all(&path).and_then(|()| Keys::kept_in(&path, wants_pay_keys));
+        keys.map_err(|source| StartError::File { path, source })
+    };
+    tokio::task::spawn_blocking(make).await.map_err(|err| StartError::Thread(io::Error::other(err)))?
 }
 
 /// Where a part that listens on `address` is reached from this machine.

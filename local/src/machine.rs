@@ -45,6 +45,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
     pub make_table: bool,
+    /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
+    pub whole_sandbox: bool,
     /// Whether the timers run.
     pub schedule: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             env: Env::default(),
             clock: Clock::system(),
             make_table: false,
+            whole_sandbox: false,
             schedule: false,
         }
     }
@@ -147,6 +150,7 @@ impl Machine {
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
             halves.warn_of_foreign_keys(outside);
+            let answered = if options.whole_sandbox { Halves::BOTH } else { halves };
             // In a kept table are people of the sandbox before.
             let is_kept = dynamodb.is_some() && options.data.is_some();
             let knows_people = halves.wechat && !is_kept;
@@ -159,7 +163,7 @@ impl Machine {
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &table, &user).await?;
             }
-            servers.push(Server::start(listener, sandbox.router()));
+            servers.push(Server::start(listener, sandbox.router(answered)));
         }
         let functions = Functions::new(&env, clock);
         for function in functions.iter() {

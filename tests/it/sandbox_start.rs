@@ -7,6 +7,7 @@ use local::pay_keys::MCH_ID;
 use serde_json::{Value, json};
 use shared::env::Env;
 use tests::apps::MINI_PROGRAM;
+use tests::http::Client;
 use tests::logs;
 use tests::merchant::Merchant;
 use tests::upstream::{After, Upstream};
@@ -56,6 +57,23 @@ async fn it_is_there_while_any_of_it_is_wanted() {
     let [wechat_url, pay_url, sandbox] = urls(&[pay]).await;
     assert!(sandbox.is_some() && wechat_url == sandbox && pay_url == given);
     assert_eq!(urls(&[wechat, pay]).await, [given.clone(), given, None]);
+}
+
+#[tokio::test]
+async fn it_answers_only_the_half_that_nobody_else_answers() {
+    let other = Upstream::start("{}", After::Stay).await;
+    let (wechat, pay) = ("/cgi-bin/token", "/v3/pay/transactions/id/1");
+    for (variable, there, absent) in [("WECHAT_API_URLS", pay, wechat), ("WECHATPAY_API_URLS", wechat, pay)] {
+        let env = Env::from_iter([(variable, other.url.as_str())]);
+        let machine = Machine::start(Options { env, ..Options::default() }).await.unwrap();
+        let status = async |path: &str| {
+            let url = format!("{}{path}", machine.sandbox_url().unwrap());
+            Client::default().send("GET", &url, &[], Vec::new()).await.status
+        };
+        assert_eq!((status(absent).await, status("/sandbox/state").await), (404, 200), "{variable}");
+        assert_ne!(status(there).await, 404, "{variable}");
+        machine.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -73,7 +73,8 @@ impl World {
             let (start, offset_secs) = (Clock::system().now(), Arc::clone(&offset_secs));
             Clock::from_fn(move || start + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
         };
-        let options = Options { env, bind, clock: clock.clone(), make_table: true, ..Options::default() };
+        let options =
+            Options { env, bind, clock: clock.clone(), make_table: true, whole_sandbox: true, ..Options::default() };
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }

@@ -28,6 +28,7 @@ use shared::wechat::Apps;
 use self::answer::Answer;
 use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
+use crate::halves::Halves;
 use crate::kept_orders::KeptOrder;
 use crate::pay_keys::PayKeys;
 
@@ -69,7 +70,8 @@ impl Sandbox {
         state.pay.remember(orders, now);
     }
 
-    pub(crate) fn router(self) -> Router {
+    /// The controls, and the halves of WeChat's API that nobody else answers.
+    pub(crate) fn router(self, halves: Halves) -> Router {
         let wechat = Router::new()
             .route(CODE2SESSION, only_get(get(sns::jscode2session)))
             .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
@@ -79,7 +81,10 @@ impl Sandbox {
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));
         let pay = pay::routes(&self.0);
-        Router::new().nest("/sandbox", control::routes()).merge(wechat).merge(pay).with_state(self.0)
+        let routes = Router::new().nest("/sandbox", control::routes());
+        let routes = if halves.wechat { routes.merge(wechat) } else { routes };
+        let routes = if halves.pay { routes.merge(pay) } else { routes };
+        routes.with_state(self.0)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::error::TransactionCanceledException;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use shared::clock::Timestamp;
 
@@ -71,9 +73,15 @@ pub(crate) async fn seed(table: &SdkTable, parties: &Parties<'_>, now: Timestamp
     let order = TransactWriteItem::builder().put(order.build().map_err(incomplete)?).build();
     let open_orders = TransactWriteItem::builder().update(open_orders.build().map_err(incomplete)?).build();
     let write = table.client().transact_write_items().transact_items(order).transact_items(open_orders);
-    match write.send().await.as_ref().map_err(|err| err.code()) {
-        // It is there already.
-        Ok(_) | Err(Some("TransactionCanceledException")) => Ok(()),
-        Err(code) => Err(code.unwrap_or("no answer").to_owned()),
+    match write.send().await.map_err(SdkError::into_service_error) {
+        Ok(_) => Ok(()),
+        Err(TransactWriteItemsError::TransactionCanceledException(canceled)) if is_there(&canceled) => Ok(()),
+        Err(err) => Err(err.code().unwrap_or("no answer").to_owned()),
     }
+}
+
+/// Whether it was the condition of the order that did not hold. A conflict, say, is something else.
+fn is_there(canceled: &TransactionCanceledException) -> bool {
+    let code = canceled.cancellation_reasons().first().and_then(|reason| reason.code());
+    code == Some("ConditionalCheckFailed")
 }

@@ -1,18 +1,15 @@
 //! The environment of the functions on the local machine.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
-use ring::digest::{SHA256, digest};
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::env::Env;
-use shared::random;
 
 use crate::functions::Functions;
-use crate::pay_keys::PayKeys;
+use crate::keys::Keys;
+use crate::private_file::write_private;
 
 /// What the functions read; any of it that is set outside wins over what is made here.
 /// The list is that of the contract: nothing else of the caller's environment reaches a function.
@@ -43,17 +40,14 @@ const VARIABLES: [&str; 21] = [
 /// They go to the functions only where those talk to something outside.
 const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
-/// An app of each kind, with appids in WeChat's form. The mini program is the first: the default, and the demo user's.
-const MINI_PROGRAM: &str = "wx0123456789abcdef";
-pub(crate) const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
-const MOBILE_APP: &str = "wx2123456789abcdef";
-
 /// Where the parts of the machine listen, for those that are embedded.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     pub(crate) dynamodb_url: Option<String>,
     pub(crate) sandbox_url: Option<String>,
     pub(crate) gateway_url: String,
+    /// Where the sandbox is asked to tell of payments: on loopback, because no other address is taken without https.
+    pub(crate) notify_url: String,
 }
 
 /// Builds the environment: what is set outside, and defaults for the rest. `keys` are the generated secrets, kept where
@@ -76,6 +70,11 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     env
 }
 
+/// Whether nobody has given a merchant.
+pub(crate) fn wants_pay_keys(outside: &Env) -> bool {
+    ["WECHATPAY", "WECHATPAY_SECRET_ARN"].iter().all(|name| outside.get(name).is_none())
+}
+
 fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     let mut env = Env::from_iter([
         ("TABLE_NAME", "wechat-functions"),
@@ -90,12 +89,12 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         env.set("WECHAT_APPS", keys.apps().to_string());
     }
     if outside.get("SEAL_KEY_SECRET_ARN").is_none() {
-        env.set("SEAL_KEY", &keys.seal_key);
+        env.set("SEAL_KEY", keys.seal_key());
     }
-    if outside.get("WECHATPAY_SECRET_ARN").is_none() {
+    if wants_pay_keys(outside) {
         env.set("WECHATPAY", keys.pay.wechatpay().to_string());
     }
-    env.set("PAY_NOTIFY_URL", format!("{}/pay-notify", embedded.gateway_url));
+    env.set("PAY_NOTIFY_URL", &embedded.notify_url);
     if let Some(url) = &embedded.dynamodb_url {
         env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
     }
@@ -104,65 +103,6 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         env.set("WECHATPAY_API_URLS", url);
     }
     env
-}
-
-/// Secrets that are made here when none are given.
-pub(crate) struct Keys {
-    app_secret: String,
-    seal_key: String,
-    pub(crate) pay: PayKeys,
-}
-
-impl Keys {
-    /// The apps, each with a secret of its own.
-    fn apps(&self) -> Value {
-        json!([
-            { "appId": MINI_PROGRAM, "appSecret": self.app_secret, "kind": "mini-program" },
-            { "appId": OFFICIAL_ACCOUNT, "appSecret": self.secret_of(OFFICIAL_ACCOUNT), "kind": "official-account" },
-            { "appId": MOBILE_APP, "appSecret": self.secret_of(MOBILE_APP), "kind": "mobile-app" },
-        ])
-    }
-
-    /// Derived, so that the file with the keys has no line for each app.
-    fn secret_of(&self, app_id: &str) -> String {
-        let digest = digest(&SHA256, format!("{}:{app_id}", self.app_secret).as_bytes());
-        let half = digest.as_ref().first_chunk::<16>().copied().unwrap_or_default();
-        format!("{:032x}", u128::from_be_bytes(half))
-    }
-
-    pub(crate) fn random() -> Self {
-        let app_secret = format!("{:032x}", u128::from_be_bytes(random::bytes()));
-        Self { app_secret, seal_key: random::base64url::<32>(), pay: PayKeys::random() }
-    }
-
-    /// The keys that go with the table in `data`: what they sealed has to open at the next start, and what they signed
-    /// has to be right. A file of an older version gets what it has not.
-    pub(crate) fn kept_in(data: &Path) -> io::Result<Self> {
-        let path = data.join("keys.json");
-        let kept: Option<BTreeMap<String, String>> = match fs::read(&path) {
-            Ok(json) => Some(serde_json::from_slice(&json)?),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
-            Err(err) => return Err(err),
-        };
-        let (mut keys, mut is_complete) = (Self::random(), false);
-        if let Some(kept) = kept {
-            let key = |name: &str| kept.get(name).cloned().ok_or_else(|| io::Error::other(format!("no {name}")));
-            (keys.app_secret, keys.seal_key) = (key("appSecret")?, key("sealKey")?);
-            let pay = PayKeys::kept(&kept);
-            is_complete = pay.is_some();
-            keys.pay = pay.unwrap_or(keys.pay);
-        }
-        if !is_complete {
-            write_private(&path, &keys.to_keep())?;
-        }
-        Ok(keys)
-    }
-
-    fn to_keep(&self) -> Value {
-        let mut keys = self.pay.to_keep();
-        keys.extend([("appSecret", &self.app_secret), ("sealKey", &self.seal_key)].map(|(k, v)| (k.into(), v.clone())));
-        json!(keys)
-    }
 }
 
 /// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function.
@@ -182,50 +122,14 @@ fn logical_id(name: &str) -> String {
     words.chain(["Function".to_owned()]).collect()
 }
 
-/// Only the owner may read it, from the first byte on.
-pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{json:#}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_keys_without_those_of_wechat_pay_gets_them_and_keeps_the_others() {
-        let data = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
-        write_private(&data.join("keys.json"), &json!({ "appSecret": "s", "sealKey": "k" })).unwrap();
-        let (first, second) = (Keys::kept_in(&data).unwrap(), Keys::kept_in(&data).unwrap());
-        fs::remove_dir_all(data).unwrap();
-        assert_eq!(second.to_keep(), first.to_keep());
-        assert_eq!((second.app_secret.as_str(), second.seal_key.as_str()), ("s", "k"));
-    }
-
-    #[test]
     fn a_functions_logical_id_is_its_name_in_pascal_case() {
         assert_eq!(logical_id("login"), "LoginFunction");
         assert_eq!(logical_id("user-info"), "UserInfoFunction");
-    }
-
-    #[test]
-    fn there_is_an_app_of_each_kind_with_a_secret_of_its_own() {
-        let keys = Keys { app_secret: "secret".to_owned(), ..Keys::random() };
-        let apps = keys.apps();
-        let field =
-            |name: &str| apps.as_array().unwrap().iter().map(|app| app[name].as_str().unwrap()).collect::<Vec<_>>();
-        assert_eq!(field("kind"), ["mini-program", "official-account", "mobile-app"]);
-        assert_eq!(
-            field("appSecret"),
-            ["secret", "d00aef8f3c3b077182bb7ccb46f37eaf", "c367208301de8a282c6d9fc691aa3614"]
-        );
     }
 
     #[test]
@@ -242,9 +146,10 @@ mod tests {
         let embedded = Embedded {
             dynamodb_url: Some("http://127.0.0.1:8000".to_owned()),
             sandbox_url: None,
-            gateway_url: "http://127.0.0.1:9000".to_owned(),
+            gateway_url: "http://192.0.2.2:9000".to_owned(),
+            notify_url: "http://127.0.0.1:9000/pay-notify".to_owned(),
         };
-        let env = build(&outside, &embedded, &Keys::random());
+        let env = build(&outside, &embedded, &Keys::random(false));
         assert_eq!(env.get("TABLE_NAME"), Some("mine"));
         assert_eq!(env.get("TOKEN_REFRESHER"), Some("another"));
         assert_eq!(env.get("AWS_ENDPOINT_URL_LAMBDA"), Some("http://127.0.0.1:1"));
@@ -260,8 +165,9 @@ mod tests {
     fn credentials_stay_outside_where_nothing_outside_is_called() {
         let outside = Env::from_iter([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_DEFAULT_REGION", "eu-west-1")]);
         let url = Some("http://127.0.0.1:1".to_owned());
-        let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url: String::new() };
-        let env = build(&outside, &embedded, &Keys::random());
+        let (gateway_url, notify_url) = <_>::default();
+        let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url, notify_url };
+        let env = build(&outside, &embedded, &Keys::random(false));
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
         assert_eq!(env.get("AWS_REGION"), Some("eu-west-1"));
     }

@@ -7,16 +7,20 @@ use shared::env::Env;
 pub(crate) struct Halves {
     /// The logins and all that is not paid, and with them the people.
     pub(crate) wechat: bool,
-    pay: bool,
+    /// The payments.
+    pub(crate) pay: bool,
 }
 
 impl Halves {
+    /// Both, whatever is given.
+    pub(crate) const BOTH: Self = Self { wechat: true, pay: true };
+
     pub(crate) fn wanted(outside: &Env) -> Self {
         let wanted = |name| outside.get(name).is_none();
         Self { wechat: wanted("WECHAT_API_URLS"), pay: wanted("WECHATPAY_API_URLS") }
     }
 
-    /// The sandbox answers both as long as one of them is wanted.
+    /// The controls are there as long as one of them is.
     pub(crate) fn is_any_wanted(self) -> bool {
         self.wechat || self.pay
     }

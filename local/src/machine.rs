@@ -12,12 +12,15 @@ use shared::setup::Setup;
 use crate::catalog::{self, CatalogError};
 use crate::demo_user::{self, SeedError};
 use crate::dynamodb::{self, EmbeddedDynamoDb};
-use crate::environment::{self, Embedded, Keys};
+use crate::environment::{self, Embedded};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
+use crate::kept_orders;
+use crate::keys::Keys;
 use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
+use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
 pub use crate::server::BindError;
@@ -42,6 +45,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
     pub make_table: bool,
+    /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
+    pub whole_sandbox: bool,
     /// Whether the timers run.
     pub schedule: bool,
 }
@@ -58,6 +63,7 @@ impl Default for Options {
             env: Env::default(),
             clock: Clock::system(),
             make_table: false,
+            whole_sandbox: false,
             schedule: false,
         }
     }
@@ -70,6 +76,8 @@ pub struct Machine {
     pub functions: Functions,
     env: Env,
     pay_keys: PayKeys,
+    /// Whether the merchant is the one of these keys.
+    has_own_merchant: bool,
     gateway_url: String,
     sandbox_url: Option<String>,
     schedule: Option<Schedule>,
@@ -107,7 +115,8 @@ impl Machine {
     /// If a port is in use, or the environment outside is not complete and correct.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { bind, clock, env: outside, .. } = &options;
-        let keys = keys(&options)?;
+        let wants_pay_keys = environment::wants_pay_keys(outside);
+        let keys = keys(options.data.clone(), wants_pay_keys).await?;
         let gateway = server::bind(*bind, options.port, "--port").await?;
         let halves = Halves::wanted(outside);
         let sandbox = match halves.is_any_wanted() {
@@ -118,6 +127,7 @@ impl Machine {
             Some(_) => None,
             None => Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, options.data.as_deref()).await?),
         };
+        let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
         let embedded = Embedded {
             dynamodb_url: dynamodb.as_ref().map(|dynamodb| url(dynamodb.address)),
             sandbox_url: sandbox
@@ -125,7 +135,8 @@ impl Machine {
                 .map(|listener| listener.local_addr().map(url))
                 .transpose()
                 .map_err(StartError::Thread)?,
-            gateway_url: url(gateway.local_addr().map_err(StartError::Thread)?),
+            gateway_url: url(gateway_address),
+            notify_url: format!("http://127.0.0.1:{}/pay-notify", gateway_address.port()),
         };
         let env = environment::build(outside, &embedded, &keys);
         let setup = Setup::new(env.clone(), clock.clone())?;
@@ -139,12 +150,20 @@ impl Machine {
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
             halves.warn_of_foreign_keys(outside);
+            let answered = if options.whole_sandbox { Halves::BOTH } else { halves };
+            // In a kept table are people of the sandbox before.
+            let is_kept = dynamodb.is_some() && options.data.is_some();
+            let knows_people = halves.wechat && !is_kept;
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
-            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), http, halves.wechat);
+            let post = Post::new(http, &embedded.notify_url, format!("{}/pay-notify", embedded.gateway_url));
+            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, knows_people);
+            if is_kept {
+                sandbox.remember(kept_orders::read(&table).await?);
+            }
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &table, &user).await?;
             }
-            servers.push(Server::start(listener, sandbox.router()));
+            servers.push(Server::start(listener, sandbox.router(answered)));
         }
         let functions = Functions::new(&env, clock);
         for function in functions.iter() {
@@ -154,7 +173,8 @@ impl Machine {
         servers.push(Server::start(gateway, routes));
         let schedule = options.schedule.then(|| Schedule::start(&functions));
         let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
-        Ok(Self { functions, env, pay_keys: keys.pay, gateway_url, sandbox_url, schedule, servers, dynamodb })
+        let (pay_keys, has_own_merchant) = (keys.pay, wants_pay_keys);
+        Ok(Self { functions, env, pay_keys, has_own_merchant, gateway_url, sandbox_url, schedule, servers, dynamodb })
     }
 
     /// The environment of the functions.
@@ -196,12 +216,16 @@ impl Machine {
         environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
     }
 
-    /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file.
+    /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file. With a
+    /// merchant of somebody's own there are none to be written.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
     pub fn write_pay_keys(&self, path: PathBuf) -> Result<(), StartError> {
+        if !self.has_own_merchant {
+            return Ok(());
+        }
         self.pay_keys.write(&path).map_err(|source| StartError::File { path, source })
     }
 
@@ -220,10 +244,14 @@ impl Machine {
     }
 }
 
-fn keys(options: &Options) -> Result<Keys, StartError> {
-    let Some(data) = &options.data else { return Ok(Keys::random()) };
-    let keys = std::fs::create_dir_all(data).and_then(|()| Keys::kept_in(data));
-    keys.map_err(|source| StartError::File { path: data.clone(), source })
+/// Makes them on another thread, because it takes long.
+async fn keys(data: Option<PathBuf>, wants_pay_keys: bool) -> Result<Keys, StartError> {
+    let make = move || {
+        let Some(path) = data else { return Ok(Keys::random(wants_pay_keys)) };
+        let keys = std::fs::create_dir_all(&path).and_then(|()| Keys::kept_in(&path, wants_pay_keys));
+        keys.map_err(|source| StartError::File { path, source })
+    };
+    tokio::task::spawn_blocking(make).await.map_err(|err| StartError::Thread(io::Error::other(err)))?
 }
 
 /// Where a part that listens on `address` is reached from this machine.

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "there is a person in front of it")]
 
 use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -100,7 +100,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let schedule = !dev.no_schedule;
-    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, make_table: false, schedule };
+    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, schedule, ..Options::default() };
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         _ = interrupted.recv() => return Ok(()),
@@ -109,12 +109,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
     machine.write_pay_keys(root().join(PAY_KEYS))?;
-    println!(
-        "ready: functions {}  wechat {}  dynamodb {}",
-        machine.gateway_url(),
-        machine.wechat_url(),
-        machine.dynamodb_url()
-    );
+    println!("{}", ready(&machine));
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
@@ -124,6 +119,16 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
         _ = interrupted.recv() => {} // Somebody is in a hurry.
     }
     Ok(())
+}
+
+/// One line. The sandbox has a word of its own where it is not the `wechat` of the functions.
+fn ready(machine: &Machine) -> String {
+    let (functions, wechat, dynamodb) = (machine.gateway_url(), machine.wechat_url(), machine.dynamodb_url());
+    let line = format!("ready: functions {functions}  wechat {wechat}  dynamodb {dynamodb}");
+    match machine.sandbox_url().filter(|url| *url != wechat) {
+        Some(sandbox) => format!("{line}  sandbox {sandbox}"),
+        None => line,
+    }
 }
 
 async fn run_demo() -> Result<(), Box<dyn Error>> {
@@ -144,8 +149,11 @@ fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
         let keys = keys.map_err(|err| format!("{PAY_KEYS} cannot be read ({err}): run `cargo dev` first"))?;
         event = sample::sign(event, &keys, now)?;
     }
-    // A reader such as `head` may have enough of it early.
-    Ok(writeln!(std::io::stdout(), "{event:#}")?)
+    match writeln!(io::stdout(), "{event:#}") {
+        // A reader such as `head` may have enough of it early.
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
 }
 
 /// The root of the project: `cargo run` tells where the package is.
@@ -159,8 +167,8 @@ fn root() -> PathBuf {
 fn log_for_people(env: &Env) -> Result<(), ConfigError> {
     let own: Vec<&str> = Functions::names().chain(["local"]).collect();
     let filter = log::log_filter(env, &own)?;
-    let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(std::io::stderr);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(io::stderr);
+    let lines = lines.with_ansi(io::stderr().is_terminal());
     let lines = lines.with_filter(filter_fn(move |event| filter(event) && !event.target().starts_with("dynoxide")));
     // It fails only if there is a subscriber, and then lines are written by that one.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ use rsa::rand_core::OsRng;
 use serde_json::{Value, json};
 use shared::random;
 
-use crate::environment::write_private;
+use crate::private_file::write_private;
 
 /// The merchant's number.
 pub const MCH_ID: &str = "1900000001";
@@ -30,30 +31,66 @@ const API_V3: &str = "apiV3Key";
 
 const BITS: usize = 2048;
 
+const API_V3_LEN: usize = 32;
+
+/// A key that is made when it is used for the first time, if it was not kept.
+type LazyKey = LazyLock<RsaKey, Box<dyn FnOnce() -> RsaKey + Send>>;
+
 /// What the merchant and WeChat Pay know: each other's public keys, their own private ones, and the APIv3 key.
 #[derive(Clone)]
 pub struct PayKeys {
-    pub(crate) merchant: Arc<RsaKey>,
+    pub(crate) merchant: Arc<LazyKey>,
     /// WeChat Pay's, known to the merchant as the public key with an id.
-    pub(crate) wechat_pay: Arc<RsaKey>,
+    pub(crate) wechat_pay: Arc<LazyKey>,
     /// The other one of WeChat Pay's, which has a certificate, and which nobody here trusts.
-    pub(crate) platform: Arc<RsaKey>,
+    pub(crate) platform: Arc<LazyKey>,
     pub(crate) api_v3: String,
 }
 
 impl PayKeys {
-    /// New ones. Making RSA keys takes long, so those are the same in all of this process.
+    /// New ones. Making RSA keys takes long, so those are made when they are needed, and are the same in all of this
+    /// process.
     pub(crate) fn random() -> Self {
-        static MADE: LazyLock<[Arc<RsaKey>; 3]> = LazyLock::new(|| [(); 3].map(|()| Arc::new(RsaKey::random())));
+        static MADE: LazyLock<[Arc<LazyKey>; 3]> =
+            LazyLock::new(|| [(); 3].map(|()| Arc::new(LazyLock::new(Box::new(RsaKey::random) as Box<_>))));
         let [merchant, wechat_pay, platform] = MADE.clone();
-        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(32) }
+        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(API_V3_LEN) }
     }
 
-    /// Those that were kept. `None` unless all are there.
-    pub(crate) fn kept(keys: &BTreeMap<String, String>) -> Option<Self> {
-        let rsa = |name| Some(Arc::new(RsaKey::parse(keys.get(name)?)?));
-        let (merchant, wechat_pay, platform) = (rsa(MERCHANT)?, rsa(WECHAT_PAY)?, rsa(PLATFORM)?);
-        Some(Self { merchant, wechat_pay, platform, api_v3: keys.get(API_V3)?.clone() })
+    /// Those that were kept, and new ones for those that are not there.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is damaged.
+    pub(crate) fn kept(keys: &BTreeMap<String, String>) -> io::Result<Self> {
+        let damaged = |name: &str| io::Error::other(format!("{name} is damaged"));
+        let rsa = |name: &str, new: Arc<LazyKey>| match keys.get(name) {
+            Some(pem) => {
+                let key = RsaKey::parse(pem).ok_or_else(|| damaged(name))?;
+                Ok::<_, io::Error>(Arc::new(LazyLock::new(Box::new(move || key) as Box<_>)))
+            }
+            None => Ok(new),
+        };
+        let new = Self::random();
+        let api_v3 = match keys.get(API_V3) {
+            Some(key) if key.len() != API_V3_LEN => return Err(damaged(API_V3)),
+            key => key.cloned().unwrap_or(new.api_v3),
+        };
+        Ok(Self {
+            merchant: rsa(MERCHANT, new.merchant)?,
+            wechat_pay: rsa(WECHAT_PAY, new.wechat_pay)?,
+            platform: rsa(PLATFORM, new.platform)?,
+            api_v3,
+        })
+    }
+
+    /// Makes those that are not made yet, all at the same time. It takes long.
+    pub(crate) fn make(&self) {
+        thread::scope(|scope| {
+            for key in [&self.merchant, &self.wechat_pay, &self.platform] {
+                scope.spawn(|| LazyLock::force(key));
+            }
+        });
     }
 
     /// The private ones, to be kept.
@@ -69,8 +106,9 @@ impl PayKeys {
     ///
     /// If there is no such file, or something else is in it.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let keys = serde_json::from_slice(&std::fs::read(path)?)?;
-        Self::kept(&keys).ok_or_else(|| io::Error::other("there are other keys in it"))
+        let keys: BTreeMap<_, _> = serde_json::from_slice(&std::fs::read(path)?)?;
+        let is_complete = [MERCHANT, WECHAT_PAY, PLATFORM, API_V3].iter().all(|name| keys.contains_key(*name));
+        if is_complete { Self::kept(&keys) } else { Err(io::Error::other("there are other keys in it")) }
     }
 
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
@@ -171,7 +209,9 @@ mod tests {
         assert!(kept.merchant.has_signed(b"message", &signature));
         assert!(!kept.merchant.has_signed(b"massage", &signature));
         assert!(!kept.wechat_pay.has_signed(b"message", &signature));
-        assert!(PayKeys::kept(&BTreeMap::new()).is_none());
+        let mut damaged = keys.to_keep();
+        damaged.insert(WECHAT_PAY.to_owned(), "x".to_owned());
+        assert_eq!(PayKeys::kept(&damaged).unwrap_err().to_string(), "wechatPayKey is damaged");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum SampleError {
     Signing(#[source] serde_json::Error),
     #[error("there is no event {case} of {function}; there are: {}", known.join(", "))]
     Unknown { function: String, case: String, known: Vec<String> },
+    #[error("`tamper` of the event changes nothing: what is encrypted can say it itself")]
+    NoEffect,
     #[error("{} cannot be read", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -86,10 +88,13 @@ pub fn is_of_wechat_pay(event: &Value) -> bool {
 ///
 /// # Errors
 ///
-/// If `sample` is something else.
+/// If `sample` is something else, or names what would change nothing.
 pub fn sign(mut event: Value, keys: &PayKeys, now: SystemTime) -> Result<Value, SampleError> {
     let Some(signing) = event.as_object_mut().and_then(|event| event.remove(SIGNED)) else { return Ok(event) };
     let Signing { tamper } = serde_json::from_value(signing).map_err(SampleError::Signing)?;
+    if tamper.is_some_and(Tamper::is_of_content) {
+        return Err(SampleError::NoEffect);
+    }
     let body = event["body"].as_str().unwrap_or_default();
     let body = encrypted(body, keys, now, tamper).unwrap_or_else(|| body.to_owned());
     let signed = pay::sign(keys, body, Timestamp::from(now).as_secs(), tamper);

@@ -77,6 +77,29 @@ async fn it_says_when_it_is_ready_and_stops_on_a_signal() {
     }
 }
 
+#[tokio::test]
+async fn the_sandbox_is_named_where_it_is_not_the_wechat_of_the_functions() {
+    let directory = Directory::new();
+    let arguments = [&["dev", "--no-schedule"], &FREE_PORTS[..]].concat();
+    for (variable, is_named) in [("WECHAT_API_URLS", true), ("WECHATPAY_API_URLS", false)] {
+        let mut command = local(&directory.0, &arguments).await;
+        let mut child = command.env(variable, "http://127.0.0.1:1").spawn().unwrap();
+        let ready = ready_line(&mut child).await;
+        let sandbox: &[&str] = if is_named { &["sandbox"] } else { &[] };
+        let names: Vec<_> = ready.split_whitespace().skip(1).step_by(2).collect();
+        assert_eq!(names, [&["functions", "wechat", "dynamodb"], sandbox].concat(), "{ready}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_has_enough_is_no_error() {
+    let mut command = local(&root(), &["event", "login", "valid"]).await;
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
 /// The apps for which WeChat was asked for a token.
 async fn apps_with_tokens(ready: &str) -> BTreeSet<String> {
     let url = format!("{}/sandbox/calls?path=/cgi-bin/stable_token", url(ready, "wechat"));

@@ -7,85 +7,18 @@ use local::pay_keys::PayKeys;
 use local::sample;
 use serde_json::{Value, json};
 use shared::clock::Timestamp;
-use tests::apps::MINI_PROGRAM;
-use tests::merchant::{Inbox, Merchant, Message};
+use tests::merchant::Message;
 use tests::root;
-use tests::world::World;
-
-/// A world with a merchant, who is told of payments.
-struct Shop {
-    world: World,
-    merchant: Merchant,
-    inbox: Inbox,
-}
-
-impl Shop {
-    async fn open(answers: impl IntoIterator<Item = u16>) -> Self {
-        let world = World::start().await;
-        let merchant = Merchant::of(&world);
-        Self { world, merchant, inbox: Inbox::start(answers).await }
-    }
-
-    /// An order of the demo user's: its prepay_id.
-    async fn order(&self, number: &str) -> String {
-        let body = json!({
-            "appid": MINI_PROGRAM,
-            "mchid": "1900000001",
-            "description": "商品",
-            "out_trade_no": number,
-            "notify_url": self.inbox.url,
-            "amount": { "total": 100 },
-            "payer": { "openid": "oDemoUserOfTheLocalMachine_0" },
-        });
-        let made = self.merchant.call(&self.world, "POST", "/v3/pay/transactions/jsapi", &body.to_string()).await;
-        assert_eq!(made.status, 200, "{:?}", made.json());
-        made.json()["prepay_id"].as_str().unwrap().to_owned()
-    }
-
-    fn payment(&self, prepay_id: &str) -> Value {
-        self.merchant.payment(MINI_PROGRAM, prepay_id, self.world.now().into())
-    }
-
-    /// `wx.requestPayment`: the errMsg.
-    async fn request(&self, wish: Value) -> String {
-        let answer = self.world.sandbox("POST", "/requestPayment", wish).await;
-        answer["errMsg"].as_str().unwrap().to_owned()
-    }
-
-    async fn pay(&self, number: &str) {
-        self.world.sandbox("POST", "/pay", json!({ "outTradeNo": number })).await;
-    }
-
-    async fn set(&self, settings: Value) {
-        self.world.sandbox("PUT", "/notifications", settings).await;
-    }
-
-    /// The tries that have ended, when there are so many.
-    async fn deliveries(&self, count: usize) -> Vec<Value> {
-        loop {
-            let all = self.world.sandbox("GET", "/notifications", Value::Null).await;
-            let deliveries = all["notifications"].as_array().unwrap();
-            if deliveries.len() >= count {
-                return deliveries.clone();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    }
-
-    fn numbers(&self, messages: &[Message]) -> Vec<String> {
-        let number = |message| self.merchant.open(message).unwrap()["out_trade_no"].as_str().unwrap().to_owned();
-        messages.iter().map(number).collect()
-    }
-}
+use tests::sandbox_shop::Shop;
 
 #[tokio::test]
 async fn a_payment_is_told_until_it_is_heard() {
-    let shop = Shop::open([500, 404, 302, 200]).await;
+    let shop = Shop::open([500, 404, 302, 201, 200]).await;
     let prepay_id = shop.order("order-000001").await;
     assert_eq!(shop.request(json!({ "payment": shop.payment(&prepay_id), "user": "demo" })).await, "requestPayment:ok");
-    let deliveries = shop.deliveries(4).await;
+    let deliveries = shop.deliveries(5).await;
     let statuses: Vec<_> = deliveries.iter().map(|delivery| delivery["status"].as_u64().unwrap()).collect();
-    assert_eq!(statuses, [500, 404, 302, 200]);
+    assert_eq!(statuses, [500, 404, 302, 201, 200]);
     let messages = shop.inbox.messages();
     for message in &messages {
         assert!(shop.merchant.trusts(message));
@@ -239,6 +172,16 @@ async fn a_forged_notification_has_the_one_thing_wrong() {
     assert_eq!((&envelope["event_type"], &envelope["summary"]), (&json!("REFUND.SUCCESS"), &json!("退款成功")));
     assert_eq!(envelope["resource"]["original_type"], "refund");
     assert_eq!(shop.merchant.open(&forged).unwrap()["refund_status"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn a_sample_event_cannot_be_tampered_with_in_vain() {
+    let shop = Shop::open([]).await;
+    let now = shop.world.now();
+    let mut event = sample::fresh(&root(), "pay-notify", "valid", now).unwrap();
+    event["sample"] = json!({ "tamper": "amount" });
+    let err = sample::sign(event, shop.world.machine.pay_keys(), now).unwrap_err();
+    assert_eq!(err.to_string(), "`tamper` of the event changes nothing: what is encrypted can say it itself");
 }
 
 /// A sample event of `pay-notify`, as it comes to this merchant.

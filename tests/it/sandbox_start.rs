@@ -1,16 +1,39 @@
 //! When the sandbox is there, and for whom.
 
+use std::net::{IpAddr, UdpSocket};
+
 use local::machine::{Machine, Options};
 use local::pay_keys::MCH_ID;
 use serde_json::{Value, json};
 use shared::env::Env;
 use tests::apps::MINI_PROGRAM;
+use tests::http::Client;
 use tests::logs;
 use tests::merchant::Merchant;
 use tests::upstream::{After, Upstream};
 use tests::world::World;
 
 const WARNING: &str = "is set and WECHATPAY_API_URLS is not";
+
+/// An address of this machine that is not loopback: where it would send from. Nothing is sent.
+fn specific_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn payments_are_told_at_a_specific_address_too() {
+    // A machine without a network has none.
+    let Some(bind) = specific_address() else { return };
+    let world = World::start_at(bind).await;
+    assert!(world.machine.gateway_url().starts_with(&format!("http://{bind}:")), "{}", world.machine.gateway_url());
+    let notify_url = world.machine.env().get("PAY_NOTIFY_URL").unwrap();
+    assert!(notify_url.starts_with("http://127.0.0.1:"), "{notify_url}");
+    let number = world.caller().await.buy(&world, "demo-mug").await;
+    world.sandbox("POST", "/pay", json!({ "outTradeNo": number, "notify": false })).await;
+    assert_eq!(world.resend(&number).await, 204);
+}
 
 /// The urls of WeChat, of WeChat Pay, and of the sandbox.
 async fn urls(variables: &[(&str, &str)]) -> [Option<String>; 3] {
@@ -34,6 +57,23 @@ async fn it_is_there_while_any_of_it_is_wanted() {
     let [wechat_url, pay_url, sandbox] = urls(&[pay]).await;
     assert!(sandbox.is_some() && wechat_url == sandbox && pay_url == given);
     assert_eq!(urls(&[wechat, pay]).await, [given.clone(), given, None]);
+}
+
+#[tokio::test]
+async fn it_answers_only_the_half_that_nobody_else_answers() {
+    let other = Upstream::start("{}", After::Stay).await;
+    let (wechat, pay) = ("/cgi-bin/token", "/v3/pay/transactions/id/1");
+    for (variable, there, absent) in [("WECHAT_API_URLS", pay, wechat), ("WECHATPAY_API_URLS", wechat, pay)] {
+        let env = Env::from_iter([(variable, other.url.as_str())]);
+        let machine = Machine::start(Options { env, ..Options::default() }).await.unwrap();
+        let status = async |path: &str| {
+            let url = format!("{}{path}", machine.sandbox_url().unwrap());
+            Client::default().send("GET", &url, &[], Vec::new()).await.status
+        };
+        assert_eq!((status(absent).await, status("/sandbox/state").await), (404, 200), "{variable}");
+        assert_ne!(status(there).await, 404, "{variable}");
+        machine.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A local machine for one test.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -47,7 +48,7 @@ impl World {
 
     /// A machine with the embedded DynamoDB and its demo users, whatever the environment says.
     pub async fn start_embedded() -> Self {
-        Self::start_in(Env::default()).await
+        Self::start_in(Env::default(), Ipv4Addr::LOCALHOST.into()).await
     }
 
     /// A machine with some variables set outside.
@@ -56,10 +57,15 @@ impl World {
         for (name, value) in variables {
             env.set(name, value);
         }
-        Self::start_in(env).await
+        Self::start_in(env, Ipv4Addr::LOCALHOST.into()).await
     }
 
-    async fn start_in(env: Env) -> Self {
+    /// A machine at an address of its own.
+    pub async fn start_at(bind: IpAddr) -> Self {
+        Self::start_in(outside(), bind).await
+    }
+
+    async fn start_in(env: Env, bind: IpAddr) -> Self {
         logs::record();
         let offset_secs = Arc::<AtomicU64>::default();
         // It stands still but for what the test lets pass, so that no second turns at the wrong moment.
@@ -67,7 +73,8 @@ impl World {
             let (start, offset_secs) = (Clock::system().now(), Arc::clone(&offset_secs));
             Clock::from_fn(move || start + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
         };
-        let options = Options { env, clock: clock.clone(), make_table: true, ..Options::default() };
+        let options =
+            Options { env, bind, clock: clock.clone(), make_table: true, whole_sandbox: true, ..Options::default() };
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }

@@ -67,6 +67,7 @@ impl Fault {
         let path = self.path.as_str();
         let is_pay = PAY_PATHS.contains(&path);
         let of_content = self.tamper.is_some_and(Tamper::is_of_content);
+        let has_answer = self.code.is_none() && self.drop.is_none() && self.status.is_none_or(|status| status < 400);
         let of_envelope = self.tamper.is_some_and(Tamper::is_of_envelope);
         match () {
             () if !is_pay && !PATHS.contains(&path) => Err("there is no such path"),
@@ -77,6 +78,9 @@ impl Fault {
             () if self.status.is_some_and(|status| !(200..600).contains(&status)) => Err("a status is from 200 to 599"),
             () if self.code.is_some() && self.status.is_none_or(|status| status < 400) => {
                 Err("a code goes with a status from 400 to 599")
+            }
+            () if self.tamper.is_some() && !has_answer => {
+                Err("tamper goes with an answer that is signed: with no code, drop or status from 400 on")
             }
             () if of_content && ![pay::BY_ID, pay::BY_NUMBER].contains(&path) => Err("only queries have such content"),
             () if of_envelope => Err("only notifications are encrypted"),

@@ -23,12 +23,13 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use shared::clock::Clock;
-use shared::net::HttpClient;
 use shared::wechat::Apps;
 
 use self::answer::Answer;
-use self::pay::{PATHS as PAY_PATHS, Pay};
+use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
+use crate::halves::Halves;
+use crate::kept_orders::KeptOrder;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::encrypted::encrypt;
@@ -52,9 +53,9 @@ const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
 pub(crate) struct Sandbox(Shared);
 
 impl Sandbox {
-    /// `http` sends WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
-    pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
-        Self(Shared::new(apps, clock, Pay::new(keys, http, knows_people)))
+    /// `post` delivers WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
+    pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, post: Post, knows_people: bool) -> Self {
+        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people)))
     }
 
     /// The user whose codes are never used up.
@@ -62,7 +63,15 @@ impl Sandbox {
         self.0.lock().demo_user()
     }
 
-    pub(crate) fn router(self) -> Router {
+    /// Knows the orders of a sandbox before this one.
+    pub(crate) fn remember(&self, orders: Vec<KeptOrder>) {
+        let mut state = self.0.lock();
+        let now = state.now();
+        state.pay.remember(orders, now);
+    }
+
+    /// The controls, and the halves of WeChat's API that nobody else answers.
+    pub(crate) fn router(self, halves: Halves) -> Router {
         let wechat = Router::new()
             .route(CODE2SESSION, only_get(get(sns::jscode2session)))
             .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
@@ -72,7 +81,10 @@ impl Sandbox {
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));
         let pay = pay::routes(&self.0);
-        Router::new().nest("/sandbox", control::routes()).merge(wechat).merge(pay).with_state(self.0)
+        let routes = Router::new().nest("/sandbox", control::routes());
+        let routes = if halves.wechat { routes.merge(wechat) } else { routes };
+        let routes = if halves.pay { routes.merge(pay) } else { routes };
+        routes.with_state(self.0)
     }
 }
 

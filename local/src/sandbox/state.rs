@@ -111,6 +111,11 @@ impl State {
         self.clock.timestamp() + self.ahead
     }
 
+    /// The time of signatures, which is everybody's: no control moves it.
+    pub(crate) fn time_of_signatures(&self) -> Timestamp {
+        self.clock.timestamp()
+    }
+
     /// What WeChat adds to data, so that a server can see whose it is and of when.
     pub(crate) fn watermark(&self, app_id: &str) -> Value {
         json!({ "timestamp": self.now().as_secs(), "appid": app_id })

@@ -1,6 +1,6 @@
 //! A thousand orders, of whose payments WeChat Pay tells twice, in the wrong order, not at all, and with probes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -124,6 +124,8 @@ async fn a_thousand_orders_are_all_paid_once_whatever_was_told() {
 
     assert_eq!(rows.len(), ORDERS);
     let at_wechat = storm.world.sandbox("GET", "/orders", Value::Null).await;
+    let ids: BTreeSet<_> = rows.values().map(|row| row.transaction_id.as_deref().unwrap()).collect();
+    assert_eq!(ids.len(), ORDERS, "each payment is another one");
     for order in at_wechat["orders"].as_array().unwrap() {
         let row = &rows[order["outTradeNo"].as_str().unwrap()];
         let is_one_move =

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::pay::Number;
 use super::{Reply, bad_request};
-use crate::sandbox::pay::{self, Notification, Settings, Tamper};
+use crate::sandbox::pay::{self, Notification, Settings, TRANSACTION_SUCCESS, Tamper};
 use crate::sandbox::state::Shared;
 
 pub(super) async fn set(State(shared): State<Shared>, Json(settings): Json<Settings>) -> Json<Value> {
@@ -51,7 +51,7 @@ pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery
     let of_order = |number: &String| state.pay.orders.get(number)?.payment.as_ref()?.notification.clone();
     let mut notification = match (wish.resource, &wish.out_trade_no) {
         (Some(resource), None) => {
-            Notification::new("TRANSACTION.SUCCESS", "transaction", Value::Object(resource), state.now())
+            Notification::new(TRANSACTION_SUCCESS, "transaction", Value::Object(resource), state.now())
         }
         (None, Some(number)) => of_order(number).ok_or_else(|| bad_request("there is no such paid order"))?,
         _ => return Err(bad_request("either outTradeNo or resource")),
@@ -60,7 +60,7 @@ pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery
     notification.original_type = wish.original_type.unwrap_or(notification.original_type);
     let keys = &state.pay.keys;
     let body = notification.envelope(&keys.api_v3, wish.tamper).to_string();
-    let time = state.now().as_secs().saturating_add_signed(wish.timestamp_offset_secs);
+    let time = state.time_of_signatures().as_secs().saturating_add_signed(wish.timestamp_offset_secs);
     let signed = pay::sign(keys, body, time, wish.tamper);
     let headers: Map<_, _> = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     Ok(Json(json!({ "headers": headers, "body": signed.body })))

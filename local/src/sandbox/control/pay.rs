@@ -3,14 +3,16 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
+use shared::clock::Timestamp;
 
 use super::{Reply, bad_request, not_found};
-use crate::sandbox::pay::{self, NotPayable, Order, beijing_time};
+use crate::sandbox::pay::{self, NONCE_LEN, Order, beijing_time};
 use crate::sandbox::state::{self, Shared};
 
-/// The longest nonce.
-const NONCE_LEN: usize = 32;
+/// How far the time of a payment may be from now, either way.
+const TIME_TOLERANCE_SECS: u64 = 86_400;
 
 /// The parameters of `wx.requestPayment`: each is a text.
 const PARAMETERS: [&str; 5] = ["timeStamp", "nonceStr", "package", "signType", "paySign"];
@@ -29,6 +31,11 @@ pub(super) struct PaymentWish {
     #[serde(default)]
     outcome: Outcome,
     payer_total: Option<u64>,
+    /// The rest of create-order's reply, which may come as it is. No phone sees it.
+    #[serde(default, rename = "outTradeNo")]
+    _out_trade_no: IgnoredAny,
+    #[serde(default, rename = "totalFen")]
+    _total_fen: IgnoredAny,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -57,6 +64,9 @@ pub(super) async fn request_payment(State(shared): State<Shared>, Json(wish): Js
 fn pay_by_phone(state: &mut state::State, wish: &PaymentWish) -> Result<String, String> {
     let [time, nonce, package, sign_type, signature] = parameters(&wish.payment)?;
     let now = state.now();
+    if !is_time_near(time, state.time_of_signatures()) {
+        return Err("parameter error: timeStamp".to_owned());
+    }
     let prepay_id = package.strip_prefix("prepay_id=").ok_or("parameter error: package")?;
     let prepaid = |order: &&Order| order.is_prepaid_by(prepay_id, now);
     let order = state.pay.orders.values().find(prepaid).ok_or("支付验证签名失败: prepay_id无效或已过期")?;
@@ -78,8 +88,15 @@ fn pay_by_phone(state: &mut state::State, wish: &PaymentWish) -> Result<String, 
         Outcome::Ok => {}
     }
     let number = order.request.out_trade_no.clone();
-    pay(state, &number, wish.payer_total).map_err(|err| err.to_string())?;
+    state.pay.pay(&number, wish.payer_total, now).map_err(|err| err.to_string())?;
     Ok(number)
+}
+
+/// Seconds in digits, and of about now.
+fn is_time_near(text: &str, now: Timestamp) -> bool {
+    let secs = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let secs: Option<u64> = secs.and_then(|text| text.parse().ok());
+    secs.is_some_and(|secs| secs.abs_diff(now.as_secs()) <= TIME_TOLERANCE_SECS)
 }
 
 /// A parameter of another type is what the client itself refuses.
@@ -100,11 +117,6 @@ fn parameters(payment: &Map<String, Value>) -> Result<[&str; 5], String> {
     Ok(texts)
 }
 
-fn pay(state: &mut state::State, number: &str, payer_total: Option<u64>) -> Result<(), NotPayable> {
-    let now = state.now();
-    state.pay.orders.get_mut(number).map_or(Ok(()), |order| order.pay(payer_total, now))
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Paid {
@@ -123,7 +135,8 @@ pub(super) async fn pay_elsewhere(State(shared): State<Shared>, Json(wish): Json
     let (number, view) = {
         let mut state = shared.lock();
         find(&state, &wish.out_trade_no)?;
-        pay(&mut state, &wish.out_trade_no, wish.payer_total).map_err(|err| bad_request(&err.to_string()))?;
+        let (now, number) = (state.now(), &wish.out_trade_no);
+        state.pay.pay(number, wish.payer_total, now).map_err(|err| bad_request(&err.to_string()))?;
         (wish.out_trade_no.as_str(), view(&state, find(&state, &wish.out_trade_no)?))
     };
     if wish.notify {
@@ -172,7 +185,7 @@ fn view(state: &state::State, order: &Order) -> Value {
         "total": order.request.total,
         "payerTotal": order.payment.as_ref().map(|payment| payment.payer_total),
         "transactionId": order.payment.as_ref().map(|payment| &payment.transaction_id),
-        "timesPaid": u8::from(order.payment.is_some()),
+        "timesPaid": order.times_paid,
         "expiresAt": beijing_time(order.expires_at()),
         "notifyUrl": order.request.notify_url,
         "notifications": deliveries,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use axum::http::request::Parts;
 use serde_json::json;
 use shared::clock::Timestamp;
@@ -14,8 +15,8 @@ const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 /// The items of the header: each once, in any order.
 const ITEMS: [&str; 5] = ["mchid", "nonce_str", "serial_no", "signature", "timestamp"];
 
-/// The longest nonce.
-const NONCE_LEN: usize = 32;
+/// The longest nonce, of a request and of a payment.
+pub(crate) const NONCE_LEN: usize = 32;
 
 /// How far a request's time may be from WeChat Pay's, either way.
 const TOLERANCE_SECS: u64 = 300;
@@ -26,6 +27,9 @@ pub(super) fn check(keys: &PayKeys, parts: &Parts, body: &[u8], now: Timestamp) 
     let given = |name: &str| text(name).is_some_and(|value| !value.is_empty());
     if !given("accept") || !given("user-agent") {
         return Err(Reply::refusal(400, "INVALID_REQUEST", "Http头缺少Accept或User-Agent"));
+    }
+    if parts.method == Method::POST && !text("content-type").is_some_and(is_json) {
+        return Err(Reply::refusal(400, "INVALID_REQUEST", "Http头Content-Type不是application/json"));
     }
     let malformed = || refusal("Http头Authorization值格式错误，请参考《微信支付商户REST API签名规则》");
     if parts.headers.get_all("authorization").iter().count() != 1 {
@@ -48,6 +52,12 @@ pub(super) fn check(keys: &PayKeys, parts: &Parts, body: &[u8], now: Timestamp) 
         return Err(refusal("Http头Authorization中的timestamp与发起请求的时间不得超过5分钟"));
     }
     check_signature(keys, parts, body, &items)
+}
+
+/// Whatever is said of the characters.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Over the very bytes that have come.

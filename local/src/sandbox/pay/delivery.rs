@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Request, StatusCode};
+use axum::http::Request;
 use serde::{Deserialize, Serialize};
-use shared::deadline::Deadline;
-use shared::net::HttpClient;
 
 use super::notification::Notification;
 use super::signature::sign;
@@ -16,12 +14,6 @@ use crate::sandbox::state::{Shared, State};
 /// The pauses between the tries, in seconds.
 const SCHEDULE: [u64; 15] =
     [15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10_800, 10_800, 10_800, 21_600, 21_600];
-
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// More than a function answers.
-const LONGEST_ANSWER: usize = 1024 * 1024;
 
 /// How notifications are sent. What a request leaves out is as here.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,19 +97,29 @@ pub(crate) fn send(shared: &Shared, out_trade_no: &str) {
 
 /// Sends what was held, the last first: each is answered, or not, before the next. What fails is tried again later.
 pub(crate) async fn release(shared: &Shared) {
-    let held = std::mem::take(&mut shared.lock().pay.notifications.held);
-    for outgoing in held.into_iter().rev() {
-        if !first_try(shared, &outgoing).await {
-            tokio::spawn(repeat(shared.clone(), outgoing));
+    let shared = shared.clone();
+    to_the_end(async move {
+        let held = std::mem::take(&mut shared.lock().pay.notifications.held);
+        for outgoing in held.into_iter().rev() {
+            if !first_try(&shared, &outgoing).await {
+                tokio::spawn(repeat(shared.clone(), outgoing));
+            }
         }
-    }
+    })
+    .await;
 }
 
 /// Sends a paid order's again, once, whatever the settings are: what was answered, and the event's id.
 pub(crate) async fn resend(shared: &Shared, out_trade_no: &str) -> Option<(u16, String)> {
     let outgoing = of_order(&shared.lock(), out_trade_no)?;
-    let status = deliver(shared, &outgoing, false).await;
-    Some((status, outgoing.notification.id))
+    let (shared, event_id) = (shared.clone(), outgoing.notification.id.clone());
+    let status = to_the_end(async move { deliver(&shared, &outgoing, false).await }).await?;
+    Some((status, event_id))
+}
+
+/// WeChat Pay does not stop when whoever began it hangs up.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    tokio::spawn(work).await.ok()
 }
 
 fn of_order(state: &State, out_trade_no: &str) -> Option<Outgoing> {
@@ -136,17 +138,24 @@ async fn insist(shared: Shared, outgoing: Outgoing) {
     }
 }
 
-/// With the probe and the copies, where those are wanted. Whether it has arrived.
+/// With the probe and the copies, where those are wanted; ends when all of them are answered. Whether it has arrived.
 async fn first_try(shared: &Shared, outgoing: &Outgoing) -> bool {
-    if outgoing.with_probe {
-        deliver(shared, outgoing, true).await;
+    if outgoing.with_probe && (200..300).contains(&deliver(shared, outgoing, true).await) {
+        tracing::error!(outTradeNo = outgoing.out_trade_no, "a probe whose signature is wrong was taken for good");
     }
     let copies = shared.lock().pay.notifications.settings.duplicates;
-    for _ in 0..copies {
-        let (shared, outgoing) = (shared.clone(), outgoing.clone());
-        tokio::spawn(async move { deliver(&shared, &outgoing, false).await });
+    let copies: Vec<_> = (0..copies)
+        .map(|_| {
+            let (shared, outgoing) = (shared.clone(), outgoing.clone());
+            tokio::spawn(async move { deliver(&shared, &outgoing, false).await })
+        })
+        .collect();
+    let status = deliver(shared, outgoing, false).await;
+    for copy in copies {
+        // Whatever its answer is, it is written down.
+        let _ = copy.await;
     }
-    has_arrived(deliver(shared, outgoing, false).await)
+    has_arrived(status)
 }
 
 /// Tries until it has arrived, or for a day; or until the sandbox is gone.
@@ -167,19 +176,19 @@ async fn repeat(shared: Shared, outgoing: Outgoing) {
     }
 }
 
-/// Only 200 and 204 are documented; WeChat Pay takes any 2xx. A redirect is not followed.
+/// Only these two are documented. A redirect is not followed.
 fn has_arrived(status: u16) -> bool {
-    (200..300).contains(&status)
+    [200, 204].contains(&status)
 }
 
 /// One try; a probe has a signature that is none. Writes down what was answered.
 async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
-    let (request, http) = {
+    let (request, post) = {
         let state = shared.lock();
-        (request(&state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.http))
+        (request(&state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.post))
     };
     let status = match request {
-        Some(request) => post(&http, request).await,
+        Some(request) => post.deliver(request).await,
         None => 0,
     };
     let (event_id, out_trade_no) = (outgoing.notification.id.clone(), outgoing.out_trade_no.clone());
@@ -192,16 +201,12 @@ async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
 fn request(state: &State, outgoing: &Outgoing, tamper: Option<Tamper>) -> Option<Request<String>> {
     let keys = &state.pay.keys;
     let body = outgoing.notification.envelope(&keys.api_v3, tamper).to_string();
-    let signed = sign(keys, body, state.now().as_secs(), tamper);
-    let mut request = Request::post(&outgoing.url).header("content-type", "application/json");
+    let signed = sign(keys, body, state.time_of_signatures().as_secs(), tamper);
+    let mut request =
+        Request::post(state.pay.post.destination(&outgoing.url)).header("content-type", "application/json");
     request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");
     for (name, value) in signed.headers {
         request = request.header(name, value);
     }
     request.body(signed.body).ok()
-}
-
-async fn post(http: &HttpClient, request: Request<String>) -> u16 {
-    let answer = http.send(request, LONGEST_ANSWER, Deadline::after(ANSWER_WITHIN)).await;
-    answer.map_or(0, |answer| StatusCode::as_u16(&answer.status))
 }

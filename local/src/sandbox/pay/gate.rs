@@ -33,7 +33,7 @@ pub(super) async fn answer(State(shared): State<Shared>, route: MatchedPath, req
     let work = async move {
         let checked = {
             let state = state.lock();
-            authorization::check(&state.pay.keys, &parts, &body, state.now())
+            authorization::check(&state.pay.keys, &parts, &body, state.time_of_signatures())
         };
         match checked {
             Ok(()) => Answer::take(next.run(Request::from_parts(parts, Body::from(body))).await),
@@ -65,5 +65,5 @@ fn sign(answer: Answer, shared: &Shared, signatory: &Signatory, tamper: Option<T
         tamper.change(&mut content);
         body = content.to_string();
     }
-    Answer::Pay(reply.signed(signatory.sign(&state.pay.keys, body, state.now(), tamper)))
+    Answer::Pay(reply.signed(signatory.sign(&state.pay.keys, body, state.time_of_signatures(), tamper)))
 }

@@ -7,6 +7,8 @@ mod delivery;
 mod gate;
 mod notification;
 mod order;
+mod post;
+mod remembered;
 mod reply;
 mod schema;
 mod signature;
@@ -22,15 +24,16 @@ use axum::middleware;
 use axum::routing::{get, post};
 use jiff::tz::Offset;
 use shared::clock::Timestamp;
-use shared::net::HttpClient;
 
 use self::delivery::Notifications;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
+pub(crate) use self::authorization::NONCE_LEN;
 pub(crate) use self::delivery::{Settings, release, resend, send};
-pub(crate) use self::notification::{Notification, encrypted};
+pub(crate) use self::notification::{Notification, TRANSACTION_SUCCESS, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
+pub(crate) use self::post::Post;
 pub(crate) use self::reply::Reply;
 pub(crate) use self::signature::sign;
 pub(crate) use self::tamper::Tamper;
@@ -61,21 +64,33 @@ pub(crate) struct Pay {
     /// Numbers that were closed before there was an order: they are used up.
     closed_early: BTreeSet<String>,
     pub(crate) notifications: Notifications,
-    http: Arc<HttpClient>,
+    /// How many transaction ids there are.
+    transactions: u64,
+    post: Arc<Post>,
     /// Whether the people are those of the sandbox, so that no other openid is one.
     knows_people: bool,
 }
 
 impl Pay {
-    pub(super) fn new(keys: PayKeys, http: HttpClient, knows_people: bool) -> Self {
+    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool) -> Self {
         Self {
             keys,
             orders: BTreeMap::new(),
             closed_early: BTreeSet::new(),
             notifications: Notifications::default(),
-            http: Arc::new(http),
+            transactions: 0,
+            post: Arc::new(post),
             knows_people,
         }
+    }
+
+    /// Pays an order, all of it unless a coupon pays a part. One that there is not stays so.
+    pub(crate) fn pay(&mut self, number: &str, payer_total: Option<u64>, now: Timestamp) -> Result<(), NotPayable> {
+        let Some(order) = self.orders.get_mut(number) else { return Ok(()) };
+        // 28 digits, of which nobody has the same: not even orders that are paid in the same second.
+        self.transactions += 1;
+        let transaction_id = format!("4200001{}{:07}", beijing_digits(now), self.transactions);
+        order.pay(transaction_id, payer_total, now)
     }
 }
 

@@ -8,9 +8,9 @@ use shared::clock::Timestamp;
 use shared::random;
 use url::{Host, Url};
 
-use super::beijing_digits;
 use super::notification::{Notification, TRANSACTION_SUCCESS};
 use super::reply::Reply;
+use super::{beijing_digits, beijing_time};
 
 /// How long a prepay_id is good.
 const PREPAY_TTL: Duration = Duration::from_secs(2 * 3600);
@@ -27,11 +27,13 @@ pub(crate) struct Order {
     /// The request, whose bytes are those of every repetition.
     pub(super) body: Vec<u8>,
     pub(crate) request: OrderRequest,
-    prepay_id: String,
+    pub(super) prepay_id: String,
     prepaid_at: Timestamp,
     created_at: Timestamp,
     expires_at: Timestamp,
     closed: bool,
+    /// How often it was: never more than once.
+    pub(crate) times_paid: u32,
     pub(crate) payment: Option<Payment>,
 }
 
@@ -89,11 +91,10 @@ impl OrderRequest {
         if text("/amount/currency").is_some_and(|currency| currency != "CNY") {
             return Err(Reply::bad_field("/amount/currency", "not CNY"));
         }
-        let time = |text: &String| text.parse::<jiff::Timestamp>().ok()?.as_second().try_into().ok();
-        let expires_at = match text("/time_expire") {
-            Some(text) => Some(time(&text).ok_or_else(|| Reply::bad_field("/time_expire", "not RFC 3339"))?),
-            None => None,
-        };
+        // Exactly as WeChat Pay itself writes a time.
+        let time = |text: String| Timestamp::parse_rfc3339(&text).filter(|time| beijing_time(*time) == text);
+        let malformed = || Reply::bad_field("/time_expire", "not yyyy-MM-DDTHH:mm:ss+08:00");
+        let expires_at = text("/time_expire").map(|text| time(text).ok_or_else(malformed)).transpose()?;
         Ok(Self {
             appid: must("/appid"),
             mchid: must("/mchid"),
@@ -103,7 +104,7 @@ impl OrderRequest {
             attach: text("/attach"),
             device_id: text("/scene_info/device_id"),
             notify_url,
-            expires_at: expires_at.map(Timestamp::from_secs),
+            expires_at,
         })
     }
 }
@@ -136,6 +137,7 @@ impl Order {
             created_at: now,
             expires_at,
             closed: false,
+            times_paid: 0,
             payment: None,
         })
     }
@@ -164,19 +166,28 @@ impl Order {
     }
 
     /// Pays it, all of it unless a coupon pays a part.
-    pub(crate) fn pay(&mut self, payer_total: Option<u64>, now: Timestamp) -> Result<(), NotPayable> {
+    pub(crate) fn pay(
+        &mut self,
+        transaction_id: String,
+        payer_total: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), NotPayable> {
         self.check_payable(now)?;
         let payer_total = payer_total.unwrap_or(self.request.total);
         if payer_total > self.request.total {
             return Err(NotPayable::PayerTotal);
         }
-        let transaction_id = format!("4200001{}{}", beijing_digits(now), random::digits(7));
+        self.set_paid(transaction_id, payer_total, now);
+        Ok(())
+    }
+
+    pub(super) fn set_paid(&mut self, transaction_id: String, payer_total: u64, now: Timestamp) {
+        self.times_paid += 1;
         self.payment = Some(Payment { transaction_id, payer_total, paid_at: now, notification: None });
         let notification = Notification::new(TRANSACTION_SUCCESS, "transaction", self.transaction(now), now);
         if let Some(payment) = &mut self.payment {
             payment.notification = Some(notification);
         }
-        Ok(())
     }
 
     /// Closes it; closing again changes nothing. What is paid stays so.

@@ -7,7 +7,7 @@ use super::reply::Reply;
 /// What a field takes. Texts are measured in characters.
 enum Kind {
     Bool,
-    Number { least: i64 },
+    Number { least: i64, most: i64 },
     Object(&'static [Field]),
     Objects(&'static [Field]),
     Text { least: usize, most: usize },
@@ -32,6 +32,9 @@ const fn text(most: usize) -> Kind {
     Kind::Text { least: 1, most }
 }
 
+/// The most that WeChat Pay's `int` can be.
+const INT32_MAX: i64 = 2_147_483_647;
+
 const ORDER: &[Field] = &[
     must("appid", text(32)),
     must("mchid", text(32)),
@@ -50,12 +53,12 @@ const ORDER: &[Field] = &[
     may("settle_info", Kind::Object(SETTLE)),
 ];
 
-const AMOUNT: &[Field] = &[must("total", Kind::Number { least: 1 }), may("currency", text(16))];
+const AMOUNT: &[Field] = &[must("total", Kind::Number { least: 1, most: INT32_MAX }), may("currency", text(16))];
 
 const PAYER: &[Field] = &[must("openid", text(128))];
 
 const DETAIL: &[Field] = &[
-    may("cost_price", Kind::Number { least: 0 }),
+    may("cost_price", Kind::Number { least: 0, most: INT32_MAX }),
     may("invoice_id", text(32)),
     may("goods_detail", Kind::Objects(GOODS)),
 ];
@@ -64,8 +67,8 @@ const GOODS: &[Field] = &[
     must("merchant_goods_id", text(32)),
     may("wechatpay_goods_id", text(32)),
     may("goods_name", text(256)),
-    must("quantity", Kind::Number { least: 1 }),
-    must("unit_price", Kind::Number { least: 0 }),
+    must("quantity", Kind::Number { least: 1, most: INT32_MAX }),
+    must("unit_price", Kind::Number { least: 0, most: INT32_MAX }),
 ];
 
 const SCENE: &[Field] =
@@ -126,9 +129,10 @@ fn check(value: &Value, kind: &Kind, at: &str) -> Result<(), Wrong> {
         (Kind::Texts, Value::Array(values)) => {
             return values.iter().zip(0..).try_for_each(|(value, n)| check(value, &text(32), &format!("{at}/{n}")));
         }
-        (Kind::Number { least }, value) => match value.as_i64() {
-            Some(number) if number >= *least => None,
-            Some(_) => Some("too small"),
+        (Kind::Number { least, most }, value) => match value.as_i64() {
+            Some(number) if number < *least => Some("too small"),
+            Some(number) if number > *most => Some("too large"),
+            Some(_) => None,
             None => Some("not an integer"),
         },
         (Kind::Bool, Value::Bool(_)) => None,

@@ -1,26 +1,17 @@
 //! `cargo demo`: the whole journey of a user, each exchange printed.
 
-use std::fmt::{Display, Write as _};
-use std::time::Duration;
+mod journey;
 
-use axum::http::header::CONTENT_TYPE;
-use axum::http::request::Builder;
-use axum::http::{HeaderValue, Request, StatusCode};
+use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use shared::clock::Clock;
-use shared::deadline::Deadline;
 use shared::env::ConfigError;
 use shared::error::ErrorCode;
 use shared::net::{HttpClient, HttpError, Tls};
 
-use crate::environment::OFFICIAL_ACCOUNT;
+use self::journey::Journey;
+use crate::keys::OFFICIAL_ACCOUNT;
 use crate::machine::Machine;
-
-/// A reply of the demo is small.
-const LONGEST_REPLY: usize = 1024 * 1024;
-
-/// A notification comes after a moment.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The step at which the journey ended.
 #[derive(Debug, thiserror::Error)]
@@ -140,115 +131,4 @@ async fn logout<P: FnMut(&str)>(journey: &mut Journey<'_, P>, token: &str) -> Re
     let token = Some(token);
     journey.call("logout", "logout", token, json!({ "all": true })).await?;
     journey.refusal("the session has ended", "user-info", token, json!({}), ErrorCode::SessionInvalid).await
-}
-
-struct Journey<'a, P> {
-    machine: &'a Machine,
-    http: HttpClient,
-    print: P,
-}
-
-impl<P: FnMut(&str)> Journey<'_, P> {
-    async fn sandbox(&mut self, step: &str, path: &str, body: Value) -> Result<Value, DemoError> {
-        let request = Request::post(format!("{}{path}", self.machine.wechat_url()));
-        self.exchange(step, request, body, StatusCode::OK).await
-    }
-
-    async fn call(&mut self, step: &str, function: &str, token: Option<&str>, body: Value) -> Result<Value, DemoError> {
-        self.exchange(step, self.request(function, token), body, StatusCode::OK).await
-    }
-
-    async fn order(&mut self, step: &str, key: &str, token: &str, body: Value) -> Result<Value, DemoError> {
-        let request = self.request("create-order", Some(token)).header("idempotency-key", key);
-        self.exchange(step, request, body, StatusCode::OK).await
-    }
-
-    /// The person pays, with what `wx.requestPayment` is given.
-    async fn pay(&mut self, order: &Value) -> Result<(), DemoError> {
-        let (step, payment) = ("wx.requestPayment", json!({ "payment": order["payment"] }));
-        let paid = self.sandbox(step, "/sandbox/requestPayment", payment).await?;
-        self.expect(paid["errMsg"] == "requestPayment:ok", step, "requestPayment:ok")
-    }
-
-    /// Waits until WeChat Pay's notification has been answered.
-    async fn notified(&mut self, order: &Value) -> Result<(), DemoError> {
-        let step = "WeChat Pay's notification";
-        let number = order["outTradeNo"].as_str().unwrap_or_default();
-        let url = format!("{}/sandbox/orders/{number}", self.machine.wechat_url());
-        let deadline = Deadline::after(Deadline::REPLY_WITHIN);
-        while !deadline.left().is_zero() {
-            let request = Request::get(&url).body(String::new()).map_err(|_| unexpected(step, &"a request"))?;
-            let response = self.http.send(request, LONGEST_REPLY, deadline).await;
-            let response = response.map_err(|source| DemoError::NoAnswer { step: step.to_owned(), source })?;
-            let order: Value = serde_json::from_slice(&response.body).map_err(|_| unexpected(step, &"JSON"))?;
-            let mut tries = order["notifications"].as_array().into_iter().flatten();
-            if tries.any(|notification| notification["status"] == 204) {
-                return Ok(());
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        Err(unexpected(step, &"204"))
-    }
-
-    async fn is_paid(&mut self, step: &str, token: &str, order: &Value) -> Result<(), DemoError> {
-        let number = json!({ "outTradeNo": order["outTradeNo"] });
-        let reply = self.call(step, "query-order", Some(token), number).await?;
-        self.expect(reply["status"] == "SUCCESS", step, "SUCCESS")
-    }
-
-    /// A call that is refused with that code.
-    async fn refusal(
-        &mut self,
-        step: &str,
-        function: &str,
-        token: Option<&str>,
-        body: Value,
-        code: ErrorCode,
-    ) -> Result<(), DemoError> {
-        let reply = self.exchange(step, self.request(function, token), body, code.status()).await?;
-        self.expect(reply["code"] == code.as_str(), step, code.as_str())
-    }
-
-    fn expect(&self, holds: bool, step: &str, expected: &str) -> Result<(), DemoError> {
-        holds.then_some(()).ok_or_else(|| unexpected(step, &expected))
-    }
-
-    fn request(&self, function: &str, token: Option<&str>) -> Builder {
-        let request = Request::post(format!("{}/{function}", self.machine.gateway_url()));
-        match token {
-            Some(token) => request.header("authorization", format!("Bearer {token}")),
-            None => request,
-        }
-    }
-
-    async fn exchange(
-        &mut self,
-        step: &str,
-        request: Builder,
-        body: Value,
-        expected: StatusCode,
-    ) -> Result<Value, DemoError> {
-        let request = request.body(body.to_string()).map_err(|_| unexpected(step, &"a request"))?;
-        let mut text = format!("\n# {step}\n{} {}\n", request.method(), request.uri());
-        for (name, value) in request.headers() {
-            // Writing to a String does not fail.
-            let _ = writeln!(text, "{name}: {}", value.to_str().unwrap_or_default());
-        }
-        let _ = writeln!(text, "{body}");
-        let (mut parts, body) = request.into_parts();
-        parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let request = Request::from_parts(parts, body);
-        let response = self.http.send(request, LONGEST_REPLY, Deadline::after(Deadline::REPLY_WITHIN)).await;
-        let response = response.map_err(|source| DemoError::NoAnswer { step: step.to_owned(), source })?;
-        let _ = write!(text, "-> {}\n{}", response.status, String::from_utf8_lossy(&response.body));
-        (self.print)(&text);
-        if response.status != expected {
-            return Err(unexpected(step, &expected));
-        }
-        serde_json::from_slice(&response.body).map_err(|_| unexpected(step, &"JSON"))
-    }
-}
-
-fn unexpected(step: &str, expected: &dyn Display) -> DemoError {
-    DemoError::Unexpected { step: step.to_owned(), expected: expected.to_string() }
 }

@@ -87,7 +87,11 @@ impl Subject {
 
     /// Invokes it.
     pub async fn invoke(&self, process: &Process) -> Invocation {
-        let invocation = process.invoke(&self.event.now()).await;
+        self.invoke_with(process, &self.event.now()).await
+    }
+
+    async fn invoke_with(&self, process: &Process, event: &Value) -> Invocation {
+        let invocation = process.invoke(event).await;
         let answer = invocation.outcome.as_ref().expect("a good answer");
         // The reply of a function behind HTTP, or of one that is invoked directly.
         let is_good = [200, 204].map(Value::from).contains(&answer["statusCode"]);
@@ -99,8 +103,10 @@ impl Subject {
     /// Starts it, and has it answer.
     pub async fn run(&self, upstreams: &Upstreams) -> Run {
         upstreams.take_traffic();
+        // Before the process starts: to sign an event takes time, and the Runtime API is in this process.
+        let event = self.event.now();
         let process = self.start().await;
-        let first = self.invoke(&process).await;
+        let first = self.invoke_with(&process, &event).await;
         let traffic = upstreams.take_traffic();
         let mut warm = Vec::new();
         for _ in 0..WARM_INVOCATIONS {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::StoreError;
-use super::item::{Item, Key, number};
+use super::item::{Item, Key, number, text};
 use super::table::{Change, Table, Write};
 use crate::deadline::Deadline;
 use crate::fen::Fen;
@@ -40,10 +40,11 @@ impl Sku {
         Write::Update(Change { key: self.key(), update, condition, values })
     }
 
-    /// Gives so many back to the stock, if the product still has one.
+    /// Gives so many back to the stock, if the product still has one: nothing that a person has made of it since may be in
+    /// the way of a close.
     pub(super) fn give_back(&self, quantity: u64) -> Write {
-        let values = HashMap::from([number(":quantity", quantity)]);
-        let (update, condition) = ("SET stock = stock + :quantity", Some("attribute_exists(stock)"));
+        let values = HashMap::from([number(":quantity", quantity), text(":number", "N")]);
+        let (update, condition) = ("SET stock = stock + :quantity", Some("attribute_type(stock, :number)"));
         Write::Update(Change { key: self.key(), update, condition, values })
     }
 }

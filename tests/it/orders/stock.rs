@@ -1,5 +1,6 @@
 //! Stock: taken when an order is made, given back when it closes, and never below zero.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -84,6 +85,19 @@ async fn a_product_without_a_stock_any_more_blocks_no_close() {
     assert_eq!(caller.status_of(&world, &number).await, "CLOSED");
     assert_eq!((world.stock("tea").await, world.stock("cup").await), (Some(10), None));
     assert_eq!(world.open_orders(&caller).await, 0);
+}
+
+#[tokio::test]
+async fn a_product_whose_stock_is_no_number_any_more_blocks_no_close() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    let number = closed(&world, &caller).await;
+    let mut row = world.row("PRODUCT#cup", "PRODUCT").await.unwrap();
+    row.insert("stock".to_owned(), AttributeValue::S("ten".to_owned()));
+    let table = world.table();
+    table.client().put_item().table_name(table.name()).set_item(Some(row)).send().await.unwrap();
+    assert_eq!(caller.status_of(&world, &number).await, "CLOSED");
+    assert_eq!((world.stock("tea").await, world.open_orders(&caller).await), (Some(10), 0));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use shared::clock::Clock;
 
+use crate::binaries::root;
+
 /// The order of the sample events.
 pub(crate) const OUT_TRADE_NO: &str = "demoOrder00000000000000000000001";
 pub(crate) const MCH_ID: &str = "1900000001";
@@ -114,33 +116,13 @@ pub fn notification() -> Value {
         },
     })
     .to_string();
-    let headers = signed(&body);
-    let headers = headers.iter().map(|(name, value)| (name.to_string(), Value::from(value.to_str().unwrap())));
-    json!({
-        "version": "2.0",
-        "routeKey": "POST /pay-notify",
-        "rawPath": "/pay-notify",
-        "rawQueryString": "",
-        "headers": headers.collect::<serde_json::Map<_, _>>(),
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": "local",
-            "domainName": "local.execute-api.localhost",
-            "domainPrefix": "local",
-            "http": {
-                "method": "POST",
-                "path": "/pay-notify",
-                "protocol": "HTTP/1.1",
-                "sourceIp": "127.0.0.1",
-                "userAgent": "Mozilla/4.0",
-            },
-            "requestId": "11111111-2222-4333-8444-555555555555",
-            "routeKey": "POST /pay-notify",
-            "stage": "$default",
-            "time": "21/Nov/2026:02:34:56 +0000",
-            "timeEpoch": 1_795_228_496_000_u64,
-        },
-        "body": body,
-        "isBase64Encoded": false,
-    })
+    let event = std::fs::read(root().join("events/pay-notify/valid.json")).unwrap();
+    let mut event: Value = serde_json::from_slice(&event).unwrap();
+    event.as_object_mut().unwrap().remove("sample"); // How `local` would sign it.
+    for (name, value) in &signed(&body) {
+        event["headers"][name.as_str()] = value.to_str().unwrap().into();
+    }
+    event["headers"]["content-length"] = body.len().to_string().into();
+    event["body"] = body.into();
+    event
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared::clock::Timestamp;
 
 use crate::http::Reply;
+use crate::shop;
 use crate::world::World;
 
 /// A notification that is not sent yet.
@@ -85,35 +86,11 @@ impl Notice {
 
     /// The gateway's event of it.
     pub fn event(&self) -> Value {
-        let headers: Value =
-            self.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
-        json!({
-            "version": "2.0",
-            "routeKey": "POST /pay-notify",
-            "rawPath": "/pay-notify",
-            "rawQueryString": "",
-            "headers": headers,
-            "requestContext": {
-                "accountId": "000000000000",
-                "apiId": "local",
-                "domainName": "local.execute-api.localhost",
-                "domainPrefix": "local",
-                "http": {
-                    "method": "POST",
-                    "path": "/pay-notify",
-                    "protocol": "HTTP/1.1",
-                    "sourceIp": "127.0.0.1",
-                    "userAgent": "Mozilla/4.0",
-                },
-                "requestId": "notice",
-                "routeKey": "POST /pay-notify",
-                "stage": "$default",
-                "time": "12/Mar/2020:19:03:58 +0000",
-                "timeEpoch": 1_583_348_638_390_u64,
-            },
-            "body": String::from_utf8(self.body.clone()).unwrap(),
-            "isBase64Encoded": false,
-        })
+        let mut event = shop::event("pay-notify", std::str::from_utf8(&self.body).unwrap());
+        for (name, value) in &self.headers {
+            event["headers"][name] = value.as_str().into();
+        }
+        event
     }
 }
 

@@ -75,7 +75,7 @@ impl Caller {
 }
 
 /// An event of any function's, with nobody's session.
-fn event(function: &str, body: &str) -> Value {
+pub(crate) fn event(function: &str, body: &str) -> Value {
     let path = format!("/{function}");
     let mut event = sample::read(&root(), "user-info", "valid").unwrap();
     event["headers"].as_object_mut().unwrap().remove("authorization");

@@ -8,13 +8,14 @@ use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 
-use super::{PayError, PayRefusal, RequestId, Stamp, Verified, authorization, transaction};
+use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Verified, authorization, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
 use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError};
 use crate::pause::Pauses;
+use crate::store::Table;
 use crate::wechat::is_visible_ascii;
 use crate::wechatpay::{CannotSign, MchId, Merchant, OutTradeNo, PrepayId, Trade};
 
@@ -59,6 +60,7 @@ impl PayHosts {
 pub struct PayClient {
     upstream: PayHosts,
     merchant: Arc<Merchant>,
+    keys: PayKeys,
     clock: Clock,
 }
 
@@ -85,9 +87,10 @@ impl PayClient {
         Hosts::from_env(env, clock, WECHATPAY_API_URLS, &DEFAULT_URLS)
     }
 
-    /// A client for this merchant.
-    pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, clock: Clock) -> Self {
-        Self { upstream, merchant, clock }
+    /// A client for this merchant. The certificates that WeChat Pay signs with are in the table.
+    pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, table: Table, clock: Clock) -> Self {
+        let keys = PayKeys::of(&merchant, table, clock.clone());
+        Self { upstream, merchant, keys, clock }
     }
 
     /// The merchant.
@@ -210,9 +213,10 @@ impl PayClient {
         if call.method == Method::POST {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
-        let signer = HeaderValue::try_from(self.merchant.answers_signed_by()).expect("visible ASCII");
-        headers.insert("wechatpay-serial", signer);
+        if let Some(signer) = self.merchant.answers_signed_by() {
+            #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
+            headers.insert("wechatpay-serial", HeaderValue::try_from(signer).expect("visible ASCII"));
+        }
         Ok(request)
     }
 }

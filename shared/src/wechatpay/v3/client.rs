@@ -7,8 +7,9 @@ use bytes::Bytes;
 use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 
-use super::{PayError, PayRefusal, RequestId, Stamp, Verified, authorization, transaction};
+use super::{PayError, PayRefusal, RequestId, Stamp, Verified, authorization, refund, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
@@ -16,7 +17,7 @@ use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError};
 use crate::pause::Pauses;
 use crate::wechat::is_visible_ascii;
-use crate::wechatpay::{CannotSign, MchId, Merchant, OutTradeNo, PrepayId, Trade};
+use crate::wechatpay::{CannotSign, MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
 
 /// The variable that names other hosts.
 const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
@@ -30,7 +31,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers are a few hundred bytes.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
-/// Requests that are sent at most, whatever host they are sent to.
+/// Requests for one call where a repeat is harmless.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -68,6 +69,8 @@ struct PayCall<'a> {
     path: String,
     query: &'a [(&'a str, &'a str)],
     body: &'a str,
+    /// Requests that are sent at most, whatever host they are sent to.
+    tries: u32,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +107,7 @@ impl PayClient {
     /// If WeChat Pay refuses, or gives no good answer before the deadline: then the order may have been prepared.
     pub async fn prepay(&self, body: &str, deadline: Deadline) -> Result<PrepayId, PayError> {
         let path = "/v3/pay/transactions/jsapi".to_owned();
-        let call = PayCall { method: Method::POST, path, query: &[], body };
+        let call = PayCall { method: Method::POST, path, query: &[], body, tries: TRIES };
         let answer = self.call(&call, deadline, |body| {
             let Object(Prepaid { prepay_id }) = serde_json::from_slice(body).ok()?;
             is_visible_ascii(&prepay_id, LONGEST_PREPAY_ID).then(|| PrepayId::new(prepay_id))
@@ -123,13 +126,64 @@ impl PayClient {
     pub async fn query(&self, number: &OutTradeNo, deadline: Deadline) -> Result<Verified<Trade>, PayError> {
         let path = format!("/v3/pay/transactions/out-trade-no/{}", number.as_str());
         let query = [("mchid", self.merchant.mch_id().as_str())];
-        let call = PayCall { method: Method::GET, path, query: &query, body: "" };
+        let call = PayCall { method: Method::GET, path, query: &query, body: "", tries: TRIES };
         let asked = |trade: &Trade| trade.out_trade_no == number.as_str();
         self.call(&call, deadline, |body| transaction::trade(body).filter(asked)).await
     }
 
-    /// Sends up to three requests. One that did not come through goes to the next host as it is, at once; any other has
-    /// a stamp of its own, after a pause.
+    /// Closes an order, which cannot be paid then any more. One that is closed already stays so.
+    ///
+    /// `POST /v3/pay/transactions/out-trade-no/{out_trade_no}/close`; source: WeChat Pay v3, "Close an order".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, as it does where the order is paid, or gives no good answer before the deadline.
+    pub async fn close(&self, number: &OutTradeNo, deadline: Deadline) -> Result<(), PayError> {
+        let path = format!("/v3/pay/transactions/out-trade-no/{}/close", number.as_str());
+        let body = json!({ "mchid": self.merchant.mch_id().as_str() }).to_string();
+        let call = PayCall { method: Method::POST, path, query: &[], body: &body, tries: TRIES };
+        // It is the status that says it, and a body is not documented.
+        self.call(&call, deadline, |_| Some(())).await.map(Verified::into_inner)
+    }
+
+    /// Asks for a refund, once: what follows an answer that is not good is for the caller to find out, who queries.
+    /// `body` is what a [`super::RefundRequest`] made, and may be sent any number of times: its number is refunded once.
+    ///
+    /// `POST /v3/refund/domestic/refunds`; source: WeChat Pay v3, "Refund".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, or gives no good answer before the deadline. Then there may be a refund.
+    pub async fn refund(
+        &self,
+        number: &OutRefundNo,
+        body: &str,
+        deadline: Deadline,
+    ) -> Result<Verified<RefundResult>, PayError> {
+        let path = "/v3/refund/domestic/refunds".to_owned();
+        let call = PayCall { method: Method::POST, path, query: &[], body, tries: 1 };
+        self.call(&call, deadline, |body| refund::answered(body, number)).await
+    }
+
+    /// How a refund stands.
+    ///
+    /// `GET /v3/refund/domestic/refunds/{out_refund_no}`; source: WeChat Pay v3, "Query a refund".
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::query`].
+    pub async fn query_refund(
+        &self,
+        number: &OutRefundNo,
+        deadline: Deadline,
+    ) -> Result<Verified<RefundResult>, PayError> {
+        let path = format!("/v3/refund/domestic/refunds/{}", number.as_str());
+        let call = PayCall { method: Method::GET, path, query: &[], body: "", tries: TRIES };
+        self.call(&call, deadline, |body| refund::answered(body, number)).await
+    }
+
+    /// Sends as many requests as the call may have. One that did not come through goes to the next host as it is, at
+    /// once; any other has a stamp of its own, after a pause.
     async fn call<T>(
         &self,
         call: &PayCall<'_>,
@@ -139,7 +193,7 @@ impl PayClient {
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline);
         let mut stamp = Stamp::new(&self.clock);
         let mut other_hosts = self.upstream.hosts.count() - 1;
-        for _ in 1..TRIES {
+        for _ in 1..call.tries {
             let err = match self.call_once(call, &stamp, deadline, &read).await {
                 Err(err) if err.is_retryable() => err,
                 outcome => return outcome,

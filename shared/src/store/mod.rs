@@ -1,4 +1,4 @@
-//! The table: users, sessions, login codes, tokens, cards, products, orders.
+//! The table: users, sessions, login codes, tokens, cards, products, orders, refunds.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
@@ -14,7 +14,9 @@ mod logins;
 pub mod orders;
 mod products;
 mod quarantine;
+pub mod refunds;
 mod sessions;
+pub mod sweep;
 mod table;
 pub mod tokens;
 mod users;
@@ -25,6 +27,7 @@ pub use logins::{Login, Logins, NewLogin, Recalled};
 pub use orders::Orders;
 pub use products::{Product, Products, Sku};
 pub use quarantine::{Evidence, Quarantine};
+pub use refunds::Refunds;
 pub use sessions::{Session, SessionHash, SessionToken, Sessions};
 pub use table::Table;
 pub use tokens::TokenRows;

@@ -29,6 +29,7 @@ pub mod egress;
 pub mod error;
 pub mod healing;
 pub mod http;
+pub mod key_refresh;
 pub mod log;
 pub mod request;
 pub mod session;

@@ -6,7 +6,7 @@ use shared::env::Env;
 use shared::secret::Secret;
 use shared::setup::Setup;
 use shared::wechatpay::{InvalidMerchant, Merchant};
-use tests::pay_vectors::PayVectors;
+use tests::pay_vectors::{PUBLIC_KEY_ID, PayVectors};
 
 /// A key of 1024 bits, made for this test.
 const SHORT_RSA: &str = "-----BEGIN PUBLIC KEY-----\n\
@@ -67,7 +67,14 @@ fn a_public_key_is_one_of_rsa_and_goes_with_its_id() {
     assert_eq!(problem(&with("publicKey", SHORT_RSA)), InvalidMerchant::PublicKey);
     assert_eq!(problem(&without(&["publicKey"])), InvalidMerchant::HalfPublicKey);
     assert_eq!(problem(&without(&["publicKeyId"])), InvalidMerchant::HalfPublicKey);
-    assert_eq!(problem(&without(&["publicKeyId", "publicKey"])), InvalidMerchant::NoPublicKey);
+}
+
+#[test]
+fn a_merchant_with_platform_certificates_alone_has_no_public_key() {
+    let merchant = Merchant::parse(&Secret::new(without(&["publicKeyId", "publicKey"]))).unwrap();
+    assert_eq!(merchant.answers_signed_by(), None);
+    let merchant = PayVectors::default().merchant();
+    assert_eq!(merchant.answers_signed_by(), Some(PUBLIC_KEY_ID));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl HttpFunction for CreateOrder {
         let (notify_url, order_ttl) = (setup.notify_url()?, setup.order_ttl()?);
         let max_open_orders = setup.max_open_orders()?;
         let merchant = Arc::new(setup.merchant().await?);
-        let pay = PayClient::new(hosts, Arc::clone(&merchant), clock.clone());
+        let pay = PayClient::new(hosts, Arc::clone(&merchant), table.clone(), clock.clone());
         let healer = Healer::new(table.clone(), clock.clone(), Source::Query);
         let (sessions, orders) = (Sessions::new(table.clone(), clock.clone()), Orders::new(table.clone()));
         let products = Products::new(table);

@@ -54,7 +54,7 @@ impl HttpFunction for QueryOrder {
 
     async fn start(setup: &Setup) -> Result<Self, ConfigError> {
         let (table, clock, hosts) = (setup.table()?, setup.clock().clone(), setup.wechatpay()?);
-        let pay = PayClient::new(hosts, Arc::new(setup.merchant().await?), clock.clone());
+        let pay = PayClient::new(hosts, Arc::new(setup.merchant().await?), table.clone(), clock.clone());
         let (orders, healer) = (Orders::new(table.clone()), Healer::new(table.clone(), clock.clone(), Source::Query));
         Ok(Self { sessions: Sessions::new(table, clock), orders, healer, pay })
     }

@@ -34,7 +34,7 @@ pub struct Merchant {
     private_key: KeyPair,
     signs: OnceLock<bool>,
     api_v3_key: ApiV3Key,
-    public_key_id: String,
+    public_key_id: Option<String>,
     keyring: Keyring,
 }
 
@@ -80,23 +80,19 @@ impl Merchant {
         if !is_header_text(&value.serial_no, LONGEST_SERIAL) {
             return Err(InvalidMerchant::SerialNo);
         }
-        let (public_key_id, public_key) = match (value.public_key_id, value.public_key) {
-            (Some(id), Some(key)) => (id, key),
-            (None, None) => return Err(InvalidMerchant::NoPublicKey),
+        let public_key = match (value.public_key_id, value.public_key) {
+            (Some(id), Some(key)) => Some(public_key(id, &key)?),
+            (None, None) => None,
             _ => return Err(InvalidMerchant::HalfPublicKey),
         };
-        if !public_key_id.starts_with(PUBLIC_KEY_ID) || !is_header_text(&public_key_id, LONGEST_SERIAL) {
-            return Err(InvalidMerchant::PublicKeyId);
-        }
-        let public_key = PublicKey::from_pem(&public_key).ok_or(InvalidMerchant::PublicKey)?;
         Ok(Self {
             mch_id: MchId::new(value.mch_id),
             serial_no: value.serial_no,
             private_key: private_key(&value.private_key).ok_or(InvalidMerchant::PrivateKey)?,
             signs: OnceLock::new(),
             api_v3_key: ApiV3Key::new(value.api_v3_key.expose()).ok_or(InvalidMerchant::ApiV3Key)?,
-            keyring: Keyring::new([(public_key_id.clone(), public_key)]),
-            public_key_id,
+            public_key_id: public_key.as_ref().map(|(id, _)| id.clone()),
+            keyring: Keyring::new(public_key),
         })
     }
 
@@ -110,14 +106,15 @@ impl Merchant {
         &self.serial_no
     }
 
-    /// The keys that WeChat Pay signs with.
+    /// The key of the configuration that WeChat Pay signs with, if there is one. Its certificates are in the table.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// The key that WeChat Pay is to sign its answers with. It knows the key by this name.
-    pub fn answers_signed_by(&self) -> &str {
-        &self.public_key_id
+    /// The public key that WeChat Pay is to sign its answers with, which knows it by this name. Without one, it signs with
+    /// a platform certificate.
+    pub fn answers_signed_by(&self) -> Option<&str> {
+        self.public_key_id.as_deref()
     }
 
     /// The key that WeChat Pay encrypts notifications with.
@@ -148,6 +145,15 @@ impl Merchant {
 #[error("the private key of the merchant does not sign")]
 pub struct CannotSign;
 
+/// A public key of WeChat Pay's and what it is called.
+fn public_key(id: String, pem: &str) -> Result<(String, PublicKey), InvalidMerchant> {
+    if !id.starts_with(PUBLIC_KEY_ID) || !is_header_text(&id, LONGEST_SERIAL) {
+        return Err(InvalidMerchant::PublicKeyId);
+    }
+    let key = PublicKey::from_pem(pem).ok_or(InvalidMerchant::PublicKey)?;
+    Ok((id, key))
+}
+
 /// Visible ASCII that does not end a quoted item of `Authorization`, nor look like two headers in one.
 fn is_header_text(text: &str, longest: usize) -> bool {
     is_visible_ascii(text, longest) && !text.contains(['"', ',', '\\'])
@@ -174,14 +180,12 @@ impl fmt::Debug for Merchant {
 pub enum InvalidMerchant {
     #[error("apiV3Key has to have exactly 32 bytes")]
     ApiV3Key,
-    #[error("publicKeyId and publicKey go together; set both")]
+    #[error("publicKeyId and publicKey go together; set both, or none where there are platform certificates only")]
     HalfPublicKey,
     #[error("mchId has to be 1 to 32 visible ASCII characters without `\"`, `,` and `\\`")]
     MchId,
     #[error("mode has to be v3, or absent")]
     Mode,
-    #[error("publicKeyId and publicKey are missing: platform certificates in their place are not supported yet")]
-    NoPublicKey,
     #[error(
         r#"expected a JSON object {{"mchId","serialNo","privateKey","apiV3Key","publicKeyId","publicKey"}} of texts (line {line}, column {column})"#
     )]

@@ -9,13 +9,14 @@ use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{PayError, PayRefusal, RequestId, Stamp, Verified, authorization, refund, transaction};
+use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Verified, authorization, refund, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
 use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError};
 use crate::pause::Pauses;
+use crate::store::Table;
 use crate::wechat::is_visible_ascii;
 use crate::wechatpay::{CannotSign, MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
 
@@ -60,6 +61,7 @@ impl PayHosts {
 pub struct PayClient {
     upstream: PayHosts,
     merchant: Arc<Merchant>,
+    keys: PayKeys,
     clock: Clock,
 }
 
@@ -88,9 +90,10 @@ impl PayClient {
         Hosts::from_env(env, clock, WECHATPAY_API_URLS, &DEFAULT_URLS)
     }
 
-    /// A client for this merchant.
-    pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, clock: Clock) -> Self {
-        Self { upstream, merchant, clock }
+    /// A client for this merchant. The certificates that WeChat Pay signs with are in the table.
+    pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, table: Table, clock: Clock) -> Self {
+        let keys = PayKeys::of(&merchant, table, clock.clone());
+        Self { upstream, merchant, keys, clock }
     }
 
     /// The merchant.
@@ -264,9 +267,10 @@ impl PayClient {
         if call.method == Method::POST {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
-        let signer = HeaderValue::try_from(self.merchant.answers_signed_by()).expect("visible ASCII");
-        headers.insert("wechatpay-serial", signer);
+        if let Some(signer) = self.merchant.answers_signed_by() {
+            #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
+            headers.insert("wechatpay-serial", HeaderValue::try_from(signer).expect("visible ASCII"));
+        }
         Ok(request)
     }
 }

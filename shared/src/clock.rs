@@ -134,6 +134,12 @@ impl Moment {
     }
 }
 
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Self(time.0.saturating_mul(1000))
+    }
+}
+
 impl std::ops::Add<Duration> for Moment {
     type Output = Self;
 

@@ -24,6 +24,7 @@ pub struct Healer {
     orders: Orders,
     settlement: Settlement,
     clock: Clock,
+    source: Source,
 }
 
 /// What came of asking.
@@ -33,19 +34,20 @@ pub enum Asked {
     Agreed,
     /// There was no usable answer.
     NoAnswer(PayError),
+    /// WeChat Pay knows no more of an order that it had prepared, and said so twice.
+    Forgotten,
     /// WeChat Pay knows of no such order, and said so twice: such an answer is not signed.
     NoSuchOrder,
     /// WeChat Pay was not asked: the order is settled, or somebody asked in the last 3 s.
     NotNow,
-    /// How the order stands is open: what was signed does not match it or is not known, or it is another merchant's, or
-    /// WeChat Pay does not know it any more.
+    /// How the order stands is open: what was signed does not match it or is not known, or it is another merchant's.
     Unclear,
 }
 
 impl Healer {
-    /// Works on the orders of a table.
-    pub fn new(table: Table, clock: Clock) -> Self {
-        Self { orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock.clone()), clock }
+    /// Works on the orders of a table. `source` is who asks, for their histories.
+    pub fn new(table: Table, clock: Clock, source: Source) -> Self {
+        Self { orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock.clone()), clock, source }
     }
 
     /// Asks about an order that is not paid as far as the table knows, at most once in 3 s, and moves it on. Where
@@ -86,7 +88,8 @@ impl Healer {
             Ok(Some(trade)) => trade,
             // Refusals are not signed, and it was there when it was prepared.
             Ok(None) if order.prepay_id.is_some() => {
-                return Ok(unclear("WeChat Pay does not know it any more", order, work));
+                unclear("WeChat Pay does not know it any more", order, work);
+                return Ok(Asked::Forgotten);
             }
             Ok(None) => {
                 self.found_unpaid(order, deadline).await?;
@@ -106,7 +109,7 @@ impl Healer {
             }
         };
         let id = format!("{}#{}", order.out_trade_no.as_str(), trade.state.as_str());
-        let told = Told { source: Source::Query, id: &id, event_type: "QUERY", body: None };
+        let told = Told { source: self.source, id: &id, event_type: "QUERY", body: None };
         match self.settlement.settle(order, &trade, &told, work, deadline).await? {
             Settled::Agreed => {
                 self.found_unpaid(order, deadline).await?;
@@ -120,7 +123,9 @@ impl Healer {
     /// Keeps, for those who ask next, that an order was not paid when its time had passed. It reads the order once more:
     /// a notification may have been faster than the answer.
     async fn found_unpaid(&self, order: &mut Order, deadline: Deadline) -> Result<(), StoreError> {
-        if order.state != OrderState::NotPay || self.clock.timestamp() < order.time_expire {
+        // The sweep closes it at once.
+        let is_closing = self.source == Source::Sweep;
+        if is_closing || order.state != OrderState::NotPay || self.clock.timestamp() < order.time_expire {
             return Ok(());
         }
         self.orders.found_unpaid(order, self.clock.moment(), deadline).await

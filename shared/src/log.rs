@@ -48,6 +48,12 @@ pub enum Metric {
     PaymentQuarantined,
     /// A token or ticket that was due could not be refreshed.
     RefreshFailed,
+    /// WeChat Pay could not refund: a person has to, by other means.
+    RefundAbnormal,
+    /// A refund or an order has not come to its end for more than an hour after it should have.
+    Stuck,
+    /// A sweep could not do something that was due.
+    SweepFailed,
 }
 
 impl Metric {
@@ -61,6 +67,9 @@ impl Metric {
             Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",
             Self::PaymentQuarantined => "PaymentQuarantined",
             Self::RefreshFailed => "RefreshFailed",
+            Self::RefundAbnormal => "RefundAbnormal",
+            Self::Stuck => "Stuck",
+            Self::SweepFailed => "SweepFailed",
         }
     }
 

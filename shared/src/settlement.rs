@@ -1,11 +1,13 @@
 //! What WeChat Pay has signed about an order: checked against the order, and then the order is moved on, or what does not
 //! match is kept for a person. Notifications and answers to queries come through here alike.
 
+mod refunds;
+
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::log::Metric;
 use crate::store::orders::{Fact, Happening, Move, Order, OrderState, Payment, Source};
-use crate::store::{Evidence, Orders, Quarantine, StoreError, Table};
+use crate::store::{Evidence, Orders, Quarantine, Refunds, StoreError, Table};
 use crate::wechatpay::{Named, Trade, TradeState, Verified};
 
 /// The one currency.
@@ -20,10 +22,11 @@ pub struct Work<'a> {
     pub request_id: &'a str,
 }
 
-/// Moves orders on.
+/// Moves orders and refunds on.
 #[derive(Clone, Debug)]
 pub struct Settlement {
     orders: Orders,
+    refunds: Refunds,
     quarantine: Quarantine,
     clock: Clock,
 }
@@ -55,7 +58,8 @@ pub enum Settled {
 impl Settlement {
     /// Works on the orders of a table.
     pub fn new(table: Table, clock: Clock) -> Self {
-        Self { orders: Orders::new(table.clone()), quarantine: Quarantine::new(table), clock }
+        let (orders, refunds) = (Orders::new(table.clone()), Refunds::new(table.clone()));
+        Self { orders, refunds, quarantine: Quarantine::new(table), clock }
     }
 
     /// Moves an order on as far as what WeChat Pay says of it leads. What does not match goes to quarantine, and the
@@ -151,8 +155,11 @@ enum Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mismatch(&'static str);
 
+fn same(is_same: bool, field: &'static str) -> Result<(), Mismatch> {
+    if is_same { Ok(()) } else { Err(Mismatch(field)) }
+}
+
 fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Reading, Mismatch> {
-    let same = |is_same: bool, field| if is_same { Ok(()) } else { Err(Mismatch(field)) };
     same(trade.mch_id == order.mch_id.as_str(), "mchid")?;
     same(trade.app_id == order.app_id.as_str(), "appid")?;
     same(trade.out_trade_no == order.out_trade_no.as_str(), "out_trade_no")?;

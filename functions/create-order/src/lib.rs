@@ -18,7 +18,7 @@ use shared::http::{Call, HttpFunction};
 use shared::json::Object;
 use shared::session::authenticate;
 use shared::setup::Setup;
-use shared::store::orders::IdempotentRequest;
+use shared::store::orders::{IdempotentRequest, Source};
 use shared::store::{Orders, Products, Sessions};
 use shared::wechat::is_visible_ascii;
 use shared::wechatpay::v3::{PayClient, RequestPayment};
@@ -71,7 +71,7 @@ impl HttpFunction for CreateOrder {
         let max_open_orders = setup.max_open_orders()?;
         let merchant = Arc::new(setup.merchant().await?);
         let pay = PayClient::new(hosts, Arc::clone(&merchant), table.clone(), clock.clone());
-        let healer = Healer::new(table.clone(), clock.clone());
+        let healer = Healer::new(table.clone(), clock.clone(), Source::Query);
         let (sessions, orders) = (Sessions::new(table.clone(), clock.clone()), Orders::new(table.clone()));
         let products = Products::new(table);
         Ok(Self { sessions, orders, products, healer, pay, merchant, notify_url, order_ttl, max_open_orders, clock })

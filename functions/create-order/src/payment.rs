@@ -99,7 +99,9 @@ impl Attempt<'_> {
             Asked::NoAnswer(err) => Err(unavailable(err)),
             // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
             Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err)),
-            Asked::Agreed | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear => Err(unavailable(err)),
+            Asked::Agreed | Asked::Forgotten | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear => {
+                Err(unavailable(err))
+            }
         }
     }
 
@@ -118,7 +120,7 @@ impl Attempt<'_> {
             Asked::NoAnswer(err) => Err(unavailable(err)),
             // Somebody else is asking, or has just asked and found out.
             Asked::NotNow => Ok(Step::Wait),
-            Asked::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
+            Asked::Forgotten | Asked::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
         }
     }
 

@@ -17,13 +17,17 @@ use shared::store::orders::Source;
 use shared::store::{Orders, StoreError};
 use shared::wechat::is_visible_ascii;
 use shared::wechatpay::v3::{NotVerified, Notification, Notifications, PayKeys};
-use shared::wechatpay::{OutTradeNo, Trade, TradeState, Verified};
+use shared::wechatpay::{OutTradeNo, RefundResult, RefundStatus, Trade, TradeState, Verified};
 
 /// The one event that is about a payment.
 /// Source: WeChat Pay v3, "Payment notification".
 const PAID: &str = "TRANSACTION.SUCCESS";
 
-/// Why a payment is kept in quarantine that names none of our orders.
+/// What the events of refunds begin with; how the refund ended follows.
+/// Source: WeChat Pay v3, "Refund notification".
+const REFUNDED: &str = "REFUND.";
+
+/// Why something is kept in quarantine that names none of our orders.
 const NO_SUCH_ORDER: &str = "no such order";
 
 /// The longest id of an event that names it in the table. WeChat Pay's have 36.
@@ -107,7 +111,7 @@ impl PayNotify {
         }
     }
 
-    /// Moves the order on that a notification is about, or says why there is none.
+    /// Moves on what a notification is about, or says why there is nothing.
     async fn settle(
         &self,
         notification: &Notification,
@@ -115,35 +119,58 @@ impl PayNotify {
         work: Work<'_>,
         deadline: Deadline,
     ) -> Result<Result<(), &'static str>, StoreError> {
-        let trade = match payment(notification) {
-            Ok(trade) => trade,
+        let news = match news(notification) {
+            Ok(news) => news,
             Err(reason) => return Ok(Err(reason)),
         };
-        let Ok(number) = OutTradeNo::try_from(trade.out_trade_no.clone()) else { return Ok(Err(NO_SUCH_ORDER)) };
-        match self.orders.find(&number, deadline).await {
-            Ok(Some(mut order)) => {
+        let Ok(number) = OutTradeNo::try_from(news.out_trade_no().to_owned()) else { return Ok(Err(NO_SUCH_ORDER)) };
+        match (self.orders.find(&number, deadline).await, news) {
+            (Ok(Some(mut order)), News::Payment(trade)) => {
                 self.settlement.settle(&mut order, &trade, told, work, deadline).await.map(|_| Ok(()))
             }
-            Ok(None) => Ok(Err(NO_SUCH_ORDER)),
-            Err(err @ StoreError::Corrupt(_)) => {
+            (Ok(Some(mut order)), News::Refund(refund)) => {
+                let settled = self.settlement.settle_refund(&mut order, None, &refund, told, work, deadline).await;
+                settled.map(|_| Ok(()))
+            }
+            (Ok(None), _) => Ok(Err(NO_SUCH_ORDER)),
+            (Err(err @ StoreError::Corrupt(_)), _) => {
                 // WeChat Pay sends it for a day; after that nobody would know of it.
                 let named = notification.named();
                 self.settlement.quarantine("the order is unreadable", named, told, work, deadline).await?;
                 Err(err)
             }
-            Err(err) => Err(err),
+            (Err(err), _) => Err(err),
         }
     }
 }
 
-/// The payment that a notification is about, or why it is about none.
-fn payment(notification: &Notification) -> Result<Verified<Trade>, &'static str> {
-    if notification.event_type() != PAID {
-        return Err("not a payment");
+/// What WeChat Pay tells of.
+enum News {
+    Payment(Verified<Trade>),
+    Refund(Verified<RefundResult>),
+}
+
+impl News {
+    fn out_trade_no(&self) -> &str {
+        match self {
+            Self::Payment(trade) => &trade.out_trade_no,
+            Self::Refund(refund) => &refund.out_trade_no,
+        }
     }
-    let trade = notification.trade().ok_or("unreadable")?;
-    let is_paid = matches!(trade.state, TradeState::Success | TradeState::Refund);
-    if is_paid { Ok(trade) } else { Err("not paid") }
+}
+
+/// What a notification tells of, or why it tells of nothing that is known here.
+fn news(notification: &Notification) -> Result<News, &'static str> {
+    let event = notification.event_type();
+    if event == PAID {
+        let trade = notification.trade().ok_or("unreadable")?;
+        let is_paid = matches!(trade.state, TradeState::Success | TradeState::Refund);
+        return if is_paid { Ok(News::Payment(trade)) } else { Err("not paid") };
+    }
+    let status = event.strip_prefix(REFUNDED).ok_or("neither a payment nor a refund")?;
+    let refund = notification.refund().ok_or("unreadable")?;
+    let is_result = matches!(refund.status, RefundStatus::Abnormal | RefundStatus::Closed | RefundStatus::Success);
+    if is_result && refund.status.as_str() == status { Ok(News::Refund(refund)) } else { Err("no result of a refund") }
 }
 
 /// The event's id, or what stands for one that cannot name anything.

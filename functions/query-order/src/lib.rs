@@ -13,6 +13,7 @@ use shared::http::{Call, HttpFunction};
 use shared::session::authenticate;
 use shared::settlement::Work;
 use shared::setup::Setup;
+use shared::store::orders::Source;
 use shared::store::{Orders, Sessions, StoreError};
 use shared::wechatpay::OutTradeNo;
 use shared::wechatpay::v3::PayClient;
@@ -54,7 +55,7 @@ impl HttpFunction for QueryOrder {
     async fn start(setup: &Setup) -> Result<Self, ConfigError> {
         let (table, clock, hosts) = (setup.table()?, setup.clock().clone(), setup.wechatpay()?);
         let pay = PayClient::new(hosts, Arc::new(setup.merchant().await?), table.clone(), clock.clone());
-        let (orders, healer) = (Orders::new(table.clone()), Healer::new(table.clone(), clock.clone()));
+        let (orders, healer) = (Orders::new(table.clone()), Healer::new(table.clone(), clock.clone(), Source::Query));
         Ok(Self { sessions: Sessions::new(table, clock), orders, healer, pay })
     }
 
@@ -68,7 +69,14 @@ impl HttpFunction for QueryOrder {
         let asked = self.healer.ask(&self.pay, &mut order, work, call.deadline().at_most(ASK_WITHIN)).await;
         match asked {
             // Whatever is not known, the table's answer is no worse than it was a moment ago.
-            Ok(Asked::Agreed | Asked::NoAnswer(_) | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear) => {}
+            Ok(
+                Asked::Agreed
+                | Asked::Forgotten
+                | Asked::NoAnswer(_)
+                | Asked::NoSuchOrder
+                | Asked::NotNow
+                | Asked::Unclear,
+            ) => {}
             Err(err @ StoreError::Busy(_)) => {
                 let cause = cause::chain(&err);
                 tracing::warn!(function = Self::NAME, requestId = call.request_id(), cause, "answered from the table");

@@ -31,6 +31,10 @@ impl Key {
         Self { pk, sk: sk.into() }
     }
 
+    pub(super) fn pk(&self) -> &str {
+        &self.pk
+    }
+
     pub(super) fn sk(&self) -> &str {
         &self.sk
     }
@@ -166,6 +170,11 @@ pub(super) fn list(maps: impl IntoIterator<Item = Item>) -> AttributeValue {
 /// A text in an expression, under its name there.
 pub(super) fn text(name: &str, text: &str) -> (String, AttributeValue) {
     (name.to_owned(), AttributeValue::S(text.to_owned()))
+}
+
+/// What is to be added to a number in an expression: may be negative.
+pub(super) fn difference(name: &str, difference: i64) -> (String, AttributeValue) {
+    (name.to_owned(), AttributeValue::N(difference.to_string()))
 }
 
 /// A number in an expression, under its name there.

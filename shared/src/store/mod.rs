@@ -1,4 +1,4 @@
-//! The table: users, sessions, login codes, tokens, cards, products, orders, keys of WeChat Pay.
+//! The table: users, sessions, login codes, tokens, cards, products, orders, refunds, keys of WeChat Pay.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
@@ -15,7 +15,9 @@ pub mod orders;
 mod pay_keys;
 mod products;
 mod quarantine;
+pub mod refunds;
 mod sessions;
+pub mod sweep;
 mod table;
 pub mod tokens;
 mod users;
@@ -27,6 +29,7 @@ pub use orders::Orders;
 pub use pay_keys::{KeptKeys, PayKeyRows, REFRESH_WITHIN, RefreshClaim, Refreshes};
 pub use products::{Product, Products, Sku};
 pub use quarantine::{Evidence, Quarantine};
+pub use refunds::Refunds;
 pub use sessions::{Session, SessionHash, SessionToken, Sessions};
 pub use table::Table;
 pub use tokens::TokenRows;

@@ -65,15 +65,27 @@ pub(super) enum Write {
     /// Deletes a row, whatever it is.
     Delete(Key),
     /// Deletes a row if the condition holds.
-    DeleteIf(Key, &'static str, HashMap<String, AttributeValue>),
+    DeleteIf(Key, &'static str, Attributes),
 }
+
+/// A page of an index.
+pub(super) struct Page {
+    pub(super) index: &'static str,
+    /// The condition of the keys.
+    pub(super) keys: &'static str,
+    pub(super) values: Attributes,
+    pub(super) start: Option<Attributes>,
+    pub(super) limit: i32,
+}
+
+pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 pub(super) struct Change {
     pub(super) key: Key,
     /// [`TTL_NAME`] stands for the attribute `ttl`.
     pub(super) update: &'static str,
     pub(super) condition: Option<&'static str>,
-    pub(super) values: HashMap<String, AttributeValue>,
+    pub(super) values: Attributes,
 }
 
 impl Table {
@@ -142,6 +154,26 @@ impl Table {
                 return Ok(items);
             }
         }
+    }
+
+    /// A page of an index, as it is by then, and where the next one begins, if there is one. An index is behind its table.
+    pub(super) async fn page(
+        &self,
+        page: Page,
+        deadline: Deadline,
+    ) -> Result<(Vec<Item>, Option<Attributes>), StoreError> {
+        let input = QueryInput::builder()
+            .table_name(&self.name)
+            .index_name(page.index)
+            .key_condition_expression(page.keys)
+            .set_expression_attribute_values(Some(page.values))
+            .set_exclusive_start_key(page.start)
+            .limit(page.limit)
+            .build()
+            .map_err(incomplete)?;
+        let output = self.dynamodb.call::<Query>(input, deadline).await?;
+        let items = output.items.unwrap_or_default().into_iter().map(Item::from_attributes);
+        Ok((items.collect(), output.last_evaluated_key))
     }
 
     /// Deletes up to [`BATCH_WRITE_ITEMS`] rows, one by one for all that others can see.

@@ -4,6 +4,7 @@ mod api_v3_key;
 mod keyring;
 mod merchant;
 mod notify_url;
+mod refund;
 mod trade;
 pub mod v3;
 
@@ -11,5 +12,6 @@ pub use api_v3_key::ApiV3Key;
 pub use keyring::{Certificate, Keyring, PublicKey};
 pub use merchant::{CannotSign, InvalidMerchant, Merchant};
 pub use notify_url::{InvalidNotifyUrl, NotifyUrl};
+pub use refund::{OutRefundNo, RefundResult, RefundStatus};
 pub use trade::{Amount, MchId, Named, OutTradeNo, PrepayId, Trade, TradeState};
 pub use v3::Verified;

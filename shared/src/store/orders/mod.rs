@@ -4,10 +4,11 @@ mod claims;
 mod moves;
 mod order;
 mod row;
+mod schedule;
 mod state;
+mod turns;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -25,8 +26,8 @@ pub use moves::{Fact, Happening, Payment};
 pub use order::{Line, NewOrder, Order};
 pub use state::{Move, OrderEvent, OrderState};
 
-/// WeChat Pay is asked about an order at most once in this time.
-const QUERY_INTERVAL: Duration = Duration::from_secs(3);
+pub(super) use row::{HISTORY, MCH_ID, OUT_TRADE_NO, TIME_EXPIRE, event, key, numbers, refund_key};
+pub(super) use schedule::next_refund_query;
 
 /// How an attempt to make an order ended.
 #[derive(Debug)]
@@ -50,14 +51,20 @@ pub enum Source {
     Notify,
     /// WeChat Pay's answer to a query.
     Query,
+    /// Somebody refunded.
+    Refund,
+    /// The sweeper asked.
+    Sweep,
 }
 
 impl Source {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Notify => "notify",
             Self::Query => "query",
+            Self::Refund => "refund",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -109,52 +116,6 @@ impl Orders {
                 _ => Created::StockChanged,
             }),
         }
-    }
-
-    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s. Where not,
-    /// and where somebody else was faster, `order` is as the table has it afterwards.
-    ///
-    /// # Errors
-    ///
-    /// If the table gives no answer before the deadline.
-    pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        // A time that far ahead is that of a wrong clock, and stops nobody.
-        let is_near = |at: Moment| now.since(at) < QUERY_INTERVAL && at.since(now) < QUERY_INTERVAL;
-        if order.state != OrderState::NotPay || order.queried_at.is_some_and(is_near) {
-            return Ok(false);
-        }
-        let millis = u64::try_from(QUERY_INTERVAL.as_millis()).unwrap_or(u64::MAX);
-        let values = HashMap::from([
-            text(":notPay", OrderState::NotPay.as_str()),
-            number(":now", now.as_millis()),
-            number(":before", now.as_millis().saturating_sub(millis)),
-            number(":after", now.as_millis().saturating_add(millis)),
-        ]);
-        let condition = "tradeState = :notPay AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
-                         queriedAtMs >= :after)";
-        match self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await? {
-            Changed::Done(_) => Ok(true),
-            Changed::ConditionFailed(row) => {
-                *order = row::read(&row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?)?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// Keeps that WeChat Pay says of an order whose time has passed that it is not paid.
-    ///
-    /// # Errors
-    ///
-    /// If the table gives no answer before the deadline.
-    pub async fn found_unpaid(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let values = HashMap::from([number(":now", now.as_millis()), text(":notPay", OrderState::NotPay.as_str())]);
-        let (update, condition) = ("SET foundUnpaidAtMs = :now", "tradeState = :notPay");
-        let row = match self.change(&order.out_trade_no, update, condition, values, deadline).await? {
-            Changed::Done(row) => row,
-            Changed::ConditionFailed(row) => row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?,
-        };
-        *order = row::read(&row)?;
-        Ok(())
     }
 
     /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back.

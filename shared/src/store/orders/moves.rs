@@ -130,8 +130,9 @@ fn state_write(order: &Order, step: Move, happening: &Happening, now: Moment) ->
         text(":to", step.to.as_str()),
         (":entry".to_owned(), list([entry])),
     ]);
+    // An order that has moved is not swept any more.
     let update = match (happening.fact.news(step), step.is_paid_after_closed()) {
-        (None, _) => "SET tradeState = :to, history = list_append(history, :entry)",
+        (None, _) => "SET tradeState = :to, history = list_append(history, :entry) REMOVE sweepShard, sweepAtMs",
         (Some(payment), paid_after_closed) => {
             values.extend([
                 text(":transactionId", &payment.transaction_id),
@@ -140,10 +141,10 @@ fn state_write(order: &Order, step: Move, happening: &Happening, now: Moment) ->
             if paid_after_closed {
                 values.insert(":true".to_owned(), AttributeValue::Bool(true));
                 "SET tradeState = :to, history = list_append(history, :entry), transactionId = :transactionId, \
-                 paidAt = :paidAt, paidAfterClosed = :true"
+                 paidAt = :paidAt, paidAfterClosed = :true REMOVE sweepShard, sweepAtMs"
             } else {
                 "SET tradeState = :to, history = list_append(history, :entry), transactionId = :transactionId, \
-                 paidAt = :paidAt"
+                 paidAt = :paidAt REMOVE sweepShard, sweepAtMs"
             }
         }
     };

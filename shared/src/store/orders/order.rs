@@ -25,6 +25,8 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// How it stands.
     pub state: OrderState,
+    /// When it was made.
+    pub created_at: Timestamp,
     /// Until when it can be paid.
     pub time_expire: Timestamp,
     /// What WeChat Pay is told of it: always the same bytes. Holds the payer's openid.
@@ -41,6 +43,8 @@ pub struct Order {
     pub payment: Option<Payment>,
     /// Whether it was paid after it had been closed: somebody has to refund it.
     pub paid_after_closed: bool,
+    /// What is not left for another refund: what has been refunded, and what may still be.
+    pub held: Fen,
     /// What has been refunded.
     pub refunded: Fen,
 }

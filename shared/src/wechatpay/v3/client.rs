@@ -7,8 +7,9 @@ use bytes::Bytes;
 use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
+use serde_json::json;
 
-use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Tries, Verified, authorization, transaction};
+use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Tries, Verified, authorization, refund, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
@@ -16,7 +17,7 @@ use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError, HttpResponse};
 use crate::store::Table;
 use crate::wechat::is_visible_ascii;
-use crate::wechatpay::{CannotSign, MchId, Merchant, OutTradeNo, PrepayId, Trade};
+use crate::wechatpay::{CannotSign, MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
 
 /// The variable that names other hosts.
 const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
@@ -30,7 +31,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers are a few hundred bytes.
 const LONGEST_ANSWER: usize = 256 * 1024;
 
-/// Requests that are sent at most, whatever host they are sent to.
+/// Requests for one call where a repeat is harmless.
 pub(super) const TRIES: u32 = 3;
 
 /// Characters of a prepay_id. Source: WeChat Pay v3, "JSAPI order".
@@ -67,6 +68,8 @@ pub(super) struct PayCall<'a> {
     pub(super) path: String,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) body: &'a str,
+    /// Requests that are sent at most, whatever host they are sent to.
+    pub(super) tries: u32,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +107,7 @@ impl PayClient {
     /// If WeChat Pay refuses, or gives no good answer before the deadline: then the order may have been prepared.
     pub async fn prepay(&self, body: &str, deadline: Deadline) -> Result<PrepayId, PayError> {
         let path = "/v3/pay/transactions/jsapi".to_owned();
-        let call = PayCall { method: Method::POST, path, query: &[], body };
+        let call = PayCall { method: Method::POST, path, query: &[], body, tries: TRIES };
         let answer = self.call(&call, deadline, |body| {
             let Object(Prepaid { prepay_id }) = serde_json::from_slice(body).ok()?;
             is_visible_ascii(&prepay_id, LONGEST_PREPAY_ID).then(|| PrepayId::new(prepay_id))
@@ -123,25 +126,76 @@ impl PayClient {
     pub async fn query(&self, number: &OutTradeNo, deadline: Deadline) -> Result<Verified<Trade>, PayError> {
         let path = format!("/v3/pay/transactions/out-trade-no/{}", number.as_str());
         let query = [("mchid", self.merchant.mch_id().as_str())];
-        let call = PayCall { method: Method::GET, path, query: &query, body: "" };
+        let call = PayCall { method: Method::GET, path, query: &query, body: "", tries: TRIES };
         let asked = |trade: &Trade| trade.out_trade_no == number.as_str();
         self.call(&call, deadline, |body| transaction::trade(body).filter(asked)).await
     }
 
-    /// Sends up to three requests. One that did not come through goes to the next host as it is, at once; any other has
-    /// a stamp of its own, after a pause.
+    /// Closes an order, which cannot be paid then any more. One that is closed already stays so.
+    ///
+    /// `POST /v3/pay/transactions/out-trade-no/{out_trade_no}/close`; source: WeChat Pay v3, "Close an order".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, as it does where the order is paid, or gives no good answer before the deadline.
+    pub async fn close(&self, number: &OutTradeNo, deadline: Deadline) -> Result<(), PayError> {
+        let path = format!("/v3/pay/transactions/out-trade-no/{}/close", number.as_str());
+        let body = json!({ "mchid": self.merchant.mch_id().as_str() }).to_string();
+        let call = PayCall { method: Method::POST, path, query: &[], body: &body, tries: TRIES };
+        // It is the status that says it, and a body is not documented.
+        self.call(&call, deadline, |_| Some(())).await.map(Verified::into_inner)
+    }
+
+    /// Asks for a refund, once: what follows an answer that is not good is for the caller to find out, who queries.
+    /// `body` is what a [`super::RefundRequest`] made, and may be sent any number of times: its number is refunded once.
+    ///
+    /// `POST /v3/refund/domestic/refunds`; source: WeChat Pay v3, "Refund".
+    ///
+    /// # Errors
+    ///
+    /// If WeChat Pay refuses, or gives no good answer before the deadline. Then there may be a refund.
+    pub async fn refund(
+        &self,
+        number: &OutRefundNo,
+        body: &str,
+        deadline: Deadline,
+    ) -> Result<Verified<RefundResult>, PayError> {
+        let path = "/v3/refund/domestic/refunds".to_owned();
+        let call = PayCall { method: Method::POST, path, query: &[], body, tries: 1 };
+        self.call(&call, deadline, |body| refund::answered(body, number)).await
+    }
+
+    /// How a refund stands.
+    ///
+    /// `GET /v3/refund/domestic/refunds/{out_refund_no}`; source: WeChat Pay v3, "Query a refund".
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::query`].
+    pub async fn query_refund(
+        &self,
+        number: &OutRefundNo,
+        deadline: Deadline,
+    ) -> Result<Verified<RefundResult>, PayError> {
+        let path = format!("/v3/refund/domestic/refunds/{}", number.as_str());
+        let call = PayCall { method: Method::GET, path, query: &[], body: "", tries: TRIES };
+        self.call(&call, deadline, |body| refund::answered(body, number)).await
+    }
+
+    /// Sends as many requests as the call may have. One that did not come through goes to the next host as it is, at
+    /// once; any other has a stamp of its own, after a pause.
     async fn call<T>(
         &self,
         call: &PayCall<'_>,
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Verified<T>, PayError> {
-        let mut tries = self.tries(TRIES, deadline);
+        let mut tries = self.tries(call, deadline);
         loop {
-            let read = |body: &Bytes| read(body);
             let outcome = match self.send(call, tries.stamp(), deadline).await {
                 Ok(response) => self.verified(&response, deadline).await.and_then(|body| {
-                    body.read(read).ok_or_else(|| PayError::Unreadable(RequestId::of(&response.headers)))
+                    let unreadable = || PayError::Unreadable(RequestId::of(&response.headers));
+                    body.read(|body| read(body)).ok_or_else(unreadable)
                 }),
                 Err(err) => Err(err),
             };
@@ -152,8 +206,8 @@ impl PayClient {
         }
     }
 
-    pub(super) fn tries(&self, tries: u32, deadline: Deadline) -> Tries<'_> {
-        Tries::new(tries, self.upstream.hosts.count(), &self.clock, deadline)
+    pub(super) fn tries(&self, call: &PayCall<'_>, deadline: Deadline) -> Tries<'_> {
+        Tries::new(call.tries, self.upstream.hosts.count(), &self.clock, deadline)
     }
 
     /// One request, to the preferred host. What comes back is a success, and nobody has looked at its signature.

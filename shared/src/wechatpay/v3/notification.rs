@@ -6,11 +6,11 @@ use lambda_http::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AEAD_AES_256_GCM, NotVerified, transaction};
+use super::{AEAD_AES_256_GCM, NotVerified, refund, transaction};
 use crate::clock::Clock;
 use crate::fen::Fen;
 use crate::json::Object;
-use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Named, Trade, Verified};
+use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Named, RefundResult, Trade, Verified};
 
 /// Opens notifications.
 #[derive(Debug)]
@@ -110,6 +110,11 @@ impl Notification {
     /// The payment that it tells of, if it tells of one.
     pub fn trade(&self) -> Option<Verified<Trade>> {
         self.0.read(|content| transaction::trade(&content.plaintext))
+    }
+
+    /// The refund that it tells of, if it tells of one.
+    pub fn refund(&self) -> Option<Verified<RefundResult>> {
+        self.0.read(|content| refund::notified(&content.plaintext))
     }
 }
 

@@ -157,8 +157,9 @@ impl PayClient {
     ///
     /// `GET /v3/certificates`; source: WeChat Pay v3, "Download platform certificates".
     async fn certificates(&self, deadline: Deadline) -> Result<Vec<PlatformCertificate>, PayError> {
-        let call = PayCall { method: Method::GET, path: "/v3/certificates".to_owned(), query: &[], body: "" };
-        let mut tries = self.tries(TRIES, deadline);
+        let call =
+            PayCall { method: Method::GET, path: "/v3/certificates".to_owned(), query: &[], body: "", tries: TRIES };
+        let mut tries = self.tries(&call, deadline);
         loop {
             let answer = self.send(&call, tries.stamp(), deadline).await;
             match answer.and_then(|answer| self.listed(&answer)) {

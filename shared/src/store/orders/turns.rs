@@ -1,0 +1,92 @@
+//! Who asks WeChat Pay about an order, and when.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Order, OrderState, Orders, row, schedule};
+use crate::clock::{Moment, Timestamp};
+use crate::deadline::Deadline;
+use crate::store::StoreError;
+use crate::store::item::{number, text};
+use crate::store::sweep::Due;
+use crate::store::table::Changed;
+
+/// WeChat Pay is asked about an order at most once in this time.
+const QUERY_INTERVAL: Duration = Duration::from_secs(3);
+
+impl Orders {
+    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s. Where not,
+    /// and where somebody else was faster, `order` is as the table has it afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        // A time that far ahead is that of a wrong clock, and stops nobody.
+        let is_near = |at: Moment| now.since(at) < QUERY_INTERVAL && at.since(now) < QUERY_INTERVAL;
+        if order.state != OrderState::NotPay || order.queried_at.is_some_and(is_near) {
+            return Ok(false);
+        }
+        let millis = u64::try_from(QUERY_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let values = HashMap::from([
+            text(":notPay", OrderState::NotPay.as_str()),
+            number(":now", now.as_millis()),
+            number(":before", now.as_millis().saturating_sub(millis)),
+            number(":after", now.as_millis().saturating_add(millis)),
+        ]);
+        let condition = "tradeState = :notPay AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
+                         queriedAtMs >= :after)";
+        match self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await? {
+            Changed::Done(_) => Ok(true),
+            Changed::ConditionFailed(row) => {
+                *order = row::read(&row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Keeps that WeChat Pay says of an order whose time has passed that it is not paid.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn found_unpaid(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let values = HashMap::from([number(":now", now.as_millis()), text(":notPay", OrderState::NotPay.as_str())]);
+        let (update, condition) = ("SET foundUnpaidAtMs = :now", "tradeState = :notPay");
+        let row = match self.change(&order.out_trade_no, update, condition, values, deadline).await? {
+            Changed::Done(row) => row,
+            Changed::ConditionFailed(row) => row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?,
+        };
+        *order = row::read(&row)?;
+        Ok(())
+    }
+
+    /// Whether the caller is the one whom the sweep has ask about an order: who asks first moves it on to its next time,
+    /// so that an order about which there is no answer keeps none behind it from being asked about. `None` if somebody
+    /// else was faster, or the order is not unpaid any more.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline, or the row is no order: that is moved on all the same.
+    pub async fn sweep_turn(
+        &self,
+        due: &Due,
+        time_expire: Timestamp,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<Order>, StoreError> {
+        let next = schedule::next_query(due.created_at, time_expire, now.as_timestamp());
+        let values = HashMap::from([
+            number(":seen", due.at.as_millis()),
+            number(":next", next.as_millis()),
+            number(":now", now.as_millis()),
+            text(":notPay", OrderState::NotPay.as_str()),
+        ]);
+        let (update, condition) =
+            ("SET sweepAtMs = :next, queriedAtMs = :now", "sweepAtMs = :seen AND tradeState = :notPay");
+        match self.change(&due.out_trade_no, update, condition, values, deadline).await? {
+            Changed::Done(row) => row::read(&row).map(Some),
+            Changed::ConditionFailed(_) => Ok(None),
+        }
+    }
+}

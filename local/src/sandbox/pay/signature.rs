@@ -4,7 +4,8 @@ use shared::clock::Timestamp;
 use shared::random;
 
 use super::tamper::Tamper;
-use crate::pay_keys::{PayKeys, RsaKey};
+use crate::pay_keys::PayKeys;
+use crate::rsa_key::RsaKey;
 
 /// The signature's way, as its header says.
 const SIGNATURE_TYPE: &str = "WECHATPAY2-SHA256-RSA2048";

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::random;
 
@@ -24,25 +26,39 @@ const API_V3: &str = "apiV3Key";
 
 const API_V3_LEN: usize = 32;
 
+/// Which of WeChat Pay's keys the merchant has. Source: 平台证书切换微信支付公钥指引.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyMode {
+    /// The public key with an id, as every merchant has who is new.
+    #[default]
+    PublicKey,
+    /// Platform certificates.
+    Certificates,
+    /// Both, while a merchant changes from certificates to the public key.
+    Both,
+}
+
 /// What the merchant and WeChat Pay know: each other's public keys, their own private ones, and the APIv3 key.
 #[derive(Clone)]
 pub struct PayKeys {
     pub(crate) merchant: Arc<LazyKey>,
     /// WeChat Pay's, known to the merchant as the public key with an id.
     pub(crate) wechat_pay: Arc<LazyKey>,
-    /// The other one of WeChat Pay's, which has a certificate, and which nobody here trusts.
+    /// The other one of WeChat Pay's, which has the first platform certificate.
     pub(crate) platform: Arc<LazyKey>,
     pub(crate) api_v3: String,
+    /// Those that the merchant has at the start. It is not kept.
+    pub(crate) mode: KeyMode,
 }
 
 impl PayKeys {
     /// New ones. Making RSA keys takes long, so those are made when they are needed, and are the same in all of this
     /// process.
     pub(crate) fn random() -> Self {
-        static MADE: LazyLock<[Arc<LazyKey>; 3]> =
-            LazyLock::new(|| [(); 3].map(|()| Arc::new(LazyLock::new(Box::new(RsaKey::random) as Box<_>))));
+        static MADE: LazyLock<[Arc<LazyKey>; 3]> = LazyLock::new(|| [(); 3].map(|()| lazy()));
         let [merchant, wechat_pay, platform] = MADE.clone();
-        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(API_V3_LEN) }
+        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(API_V3_LEN), mode: KeyMode::default() }
     }
 
     /// Those that were kept, and new ones for those that are not there.
@@ -69,6 +85,7 @@ impl PayKeys {
             wechat_pay: rsa(WECHAT_PAY, new.wechat_pay)?,
             platform: rsa(PLATFORM, new.platform)?,
             api_v3,
+            mode: KeyMode::default(),
         })
     }
 
@@ -105,15 +122,33 @@ impl PayKeys {
 
     /// What the functions are told: the value of `WECHATPAY`.
     pub(crate) fn wechatpay(&self) -> Value {
-        json!({
+        let mut value = json!({
             "mchId": MCH_ID,
             "serialNo": self.merchant.serial_no(),
             "privateKey": self.merchant.pem,
             "apiV3Key": self.api_v3,
-            "publicKeyId": self.wechat_pay.public_key_id(),
-            "publicKey": self.wechat_pay.public_pem,
-        })
+        });
+        if self.mode != KeyMode::Certificates {
+            value["publicKeyId"] = self.wechat_pay.public_key_id().into();
+            value["publicKey"] = self.wechat_pay.public_pem.as_str().into();
+        }
+        value
     }
+}
+
+/// The key of the certificate that comes after so many of a sandbox's. It is made when it is used, as the others are,
+/// and is the same for all sandboxes of this process.
+pub(crate) fn later_platform_key(earlier: usize) -> Arc<LazyKey> {
+    static STOCK: Mutex<Vec<Arc<LazyKey>>> = Mutex::new(Vec::new());
+    let mut stock = STOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    while stock.len() <= earlier {
+        stock.push(lazy());
+    }
+    stock.get(earlier).cloned().unwrap_or_else(lazy)
+}
+
+fn lazy() -> Arc<LazyKey> {
+    Arc::new(LazyLock::new(Box::new(RsaKey::random)))
 }
 
 impl fmt::Debug for PayKeys {
@@ -147,5 +182,16 @@ mod tests {
         assert_eq!((field("serialNo").len(), field("apiV3Key").len(), field("publicKeyId").len()), (40, 32, 39));
         assert!(field("privateKey").starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert!(field("publicKey").starts_with("-----BEGIN PUBLIC KEY-----\n"));
+    }
+
+    #[test]
+    fn a_merchant_with_certificates_only_has_no_public_key() {
+        for (mode, has_public_key) in
+            [(KeyMode::PublicKey, true), (KeyMode::Both, true), (KeyMode::Certificates, false)]
+        {
+            let wechatpay = PayKeys { mode, ..PayKeys::random() }.wechatpay();
+            let has = |name: &str| wechatpay.get(name).is_some();
+            assert_eq!((has("apiV3Key"), has("publicKeyId"), has("publicKey")), (true, has_public_key, has_public_key));
+        }
     }
 }

@@ -28,6 +28,7 @@ mod process;
 mod profile_unionid;
 mod properties;
 mod sandbox;
+mod sandbox_certificates;
 mod sandbox_deliveries;
 mod sandbox_kept;
 mod sandbox_oauth;

@@ -55,7 +55,7 @@ pub(crate) struct Sandbox(Shared);
 impl Sandbox {
     /// `post` delivers WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
     pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, post: Post, knows_people: bool) -> Self {
-        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people)))
+        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people, clock.timestamp())))
     }
 
     /// The user whose codes are never used up.

@@ -1,5 +1,6 @@
 //! The controls under `/sandbox/`.
 
+mod keys;
 mod notifications;
 mod open_data;
 mod pay;
@@ -20,11 +21,13 @@ type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
+        .route("/certificates/rotate", post(keys::rotate))
         .route("/clock", post(wechat::advance))
         .route("/close", post(pay::close))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/getPhoneNumber", post(open_data::get_phone_number))
         .route("/getUserProfile", post(open_data::get_user_profile))
+        .route("/keys", get(keys::all).put(keys::set))
         .route("/notifications", get(notifications::all).put(notifications::set))
         .route("/notifications/forge", post(notifications::forge))
         .route("/notifications/resend", post(notifications::resend))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::pay::Number;
 use super::{Reply, bad_request};
-use crate::sandbox::pay::{self, Notification, Settings, TRANSACTION_SUCCESS, Tamper};
+use crate::sandbox::pay::{self, Notification, Settings, Signer, TRANSACTION_SUCCESS, Tamper};
 use crate::sandbox::state::Shared;
 
 pub(super) async fn set(State(shared): State<Shared>, Json(settings): Json<Settings>) -> Json<Value> {
@@ -42,6 +42,8 @@ pub(super) struct Forgery {
     original_type: Option<String>,
     #[serde(default)]
     timestamp_offset_secs: i64,
+    /// Who signs it, if not who signs those that are sent.
+    signer: Option<Signer>,
     tamper: Option<Tamper>,
 }
 
@@ -58,10 +60,11 @@ pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery
     };
     notification.event_type = wish.event_type.unwrap_or(notification.event_type);
     notification.original_type = wish.original_type.unwrap_or(notification.original_type);
-    let keys = &state.pay.keys;
-    let body = notification.envelope(&keys.api_v3, wish.tamper).to_string();
+    let pay = &state.pay;
+    let body = notification.envelope(&pay.keys.api_v3, wish.tamper).to_string();
     let time = state.time_of_signatures().as_secs().saturating_add_signed(wish.timestamp_offset_secs);
-    let signed = pay::sign(keys, body, time, wish.tamper);
+    let signatory = wish.signer.map_or_else(|| pay.signatory_of_notifications(), |signer| pay.signatory(signer));
+    let signed = signatory.sign(body, time, wish.tamper);
     let headers: Map<_, _> = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     Ok(Json(json!({ "headers": headers, "body": signed.body })))
 }

@@ -7,7 +7,7 @@ use axum::http::Request;
 use serde::{Deserialize, Serialize};
 
 use super::notification::Notification;
-use super::signature::sign;
+use super::signature::Signatory;
 use super::tamper::Tamper;
 use crate::sandbox::state::{Shared, State};
 
@@ -184,8 +184,12 @@ fn has_arrived(status: u16) -> bool {
 /// One try; a probe has a signature that is none. Writes down what was answered.
 async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
     let (request, post) = {
-        let state = shared.lock();
-        (request(&state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.post))
+        let mut state = shared.lock();
+        let (signatory, tamper) = match is_probe {
+            true => (state.pay.signatory_of_notifications(), Some(Tamper::Signtest)),
+            false => (state.pay.sign_notification(), None),
+        };
+        (request(&state, outgoing, &signatory, tamper), Arc::clone(&state.pay.post))
     };
     let status = match request {
         Some(request) => post.deliver(request).await,
@@ -198,10 +202,14 @@ async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
 }
 
 /// Encrypted and signed anew: a signature of the first try would be too old for the later ones.
-fn request(state: &State, outgoing: &Outgoing, tamper: Option<Tamper>) -> Option<Request<String>> {
-    let keys = &state.pay.keys;
-    let body = outgoing.notification.envelope(&keys.api_v3, tamper).to_string();
-    let signed = sign(keys, body, state.time_of_signatures().as_secs(), tamper);
+fn request(
+    state: &State,
+    outgoing: &Outgoing,
+    signatory: &Signatory,
+    tamper: Option<Tamper>,
+) -> Option<Request<String>> {
+    let body = outgoing.notification.envelope(&state.pay.keys.api_v3, tamper).to_string();
+    let signed = signatory.sign(body, state.time_of_signatures().as_secs(), tamper);
     let mut request =
         Request::post(state.pay.post.destination(&outgoing.url)).header("content-type", "application/json");
     request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");

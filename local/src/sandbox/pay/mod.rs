@@ -3,6 +3,7 @@
 //! It signs, verifies and encrypts with code of its own, so that it and the functions check each other.
 
 mod authorization;
+mod certificates;
 mod delivery;
 mod gate;
 mod notification;
@@ -12,6 +13,7 @@ mod remembered;
 mod reply;
 mod schema;
 mod signature;
+mod signing;
 mod tamper;
 mod transaction;
 mod transactions;
@@ -25,7 +27,9 @@ use axum::routing::{get, post};
 use jiff::tz::Offset;
 use shared::clock::Timestamp;
 
+use self::certificates::Certificates;
 use self::delivery::Notifications;
+use self::signing::Signing;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
@@ -35,21 +39,24 @@ pub(crate) use self::notification::{Notification, TRANSACTION_SUCCESS, encrypted
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::post::Post;
 pub(crate) use self::reply::Reply;
-pub(crate) use self::signature::sign;
+pub(crate) use self::signature::Signatory;
+pub(crate) use self::signing::{KeySettings, Signer};
 pub(crate) use self::tamper::Tamper;
 
 pub(super) const BY_ID: &str = "/v3/pay/transactions/id/{transaction_id}";
 pub(super) const BY_NUMBER: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}";
+pub(super) const CERTIFICATES: &str = "/v3/certificates";
 pub(super) const CLOSE: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
 pub(super) const JSAPI: &str = "/v3/pay/transactions/jsapi";
 
 /// The routes of WeChat Pay's API that the sandbox has, by which faults and calls are named.
-pub(super) const PATHS: [&str; 4] = [BY_ID, BY_NUMBER, CLOSE, JSAPI];
+pub(super) const PATHS: [&str; 5] = [BY_ID, BY_NUMBER, CERTIFICATES, CLOSE, JSAPI];
 
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route(BY_ID, get(transactions::by_id))
         .route(BY_NUMBER, get(transactions::by_number))
+        .route(CERTIFICATES, get(certificates::list))
         .route(CLOSE, post(transactions::close))
         .route(JSAPI, post(transactions::jsapi))
         .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
@@ -59,6 +66,8 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
 #[derive(Debug)]
 pub(crate) struct Pay {
     pub(crate) keys: PayKeys,
+    pub(crate) signing: Signing,
+    pub(crate) certificates: Certificates,
     /// By the merchant's number of the order.
     pub(crate) orders: BTreeMap<String, Order>,
     /// Numbers that were closed before there was an order: they are used up.
@@ -72,8 +81,10 @@ pub(crate) struct Pay {
 }
 
 impl Pay {
-    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool) -> Self {
+    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool, now: Timestamp) -> Self {
         Self {
+            signing: Signing::new(keys.mode),
+            certificates: Certificates::new(&keys, now),
             keys,
             orders: BTreeMap::new(),
             closed_early: BTreeSet::new(),

@@ -14,13 +14,14 @@ async fn one_that_is_announced_in_time_is_known_when_it_signs() {
     let world = World::start_with_keys(KeyMode::Certificates, []).await;
     let caller = world.caller().await;
     let before = caller.buy(&world, "demo-mug").await;
+    world.pay_silently(&before).await;
     world.rotate("announce").await;
     world.advance(12 * HOUR);
     assert_eq!(world.refresh_keys().await.unwrap(), Refreshed::Kept(2));
     world.rotate("sign").await;
     let after = caller.buy(&world, "demo-mug").await;
+    world.pay_silently(&after).await;
     for number in [&before, &after] {
-        world.pay_silently(number).await;
         assert_eq!(world.notice_by("certificate", number).await.send(&world).await.status, 204);
     }
     assert_eq!(world.downloads().await, 2, "nobody had to ask in between");

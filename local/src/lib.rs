@@ -17,6 +17,7 @@ mod keys;
 pub mod machine;
 pub mod pay_keys;
 mod private_file;
+mod rsa_key;
 pub mod sample;
 mod sandbox;
 mod schedule;

@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 use crate::halves::Halves;
 use crate::kept_orders;
 use crate::keys::Keys;
-use crate::pay_keys::PayKeys;
+use crate::pay_keys::{KeyMode, PayKeys};
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
@@ -47,6 +47,8 @@ pub struct Options {
     pub make_table: bool,
     /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
     pub whole_sandbox: bool,
+    /// Which of WeChat Pay's keys the sandbox's merchant has at the start.
+    pub pay_keys: KeyMode,
     /// Whether the timers run.
     pub schedule: bool,
 }
@@ -64,6 +66,7 @@ impl Default for Options {
             clock: Clock::system(),
             make_table: false,
             whole_sandbox: false,
+            pay_keys: KeyMode::default(),
             schedule: false,
         }
     }
@@ -116,7 +119,8 @@ impl Machine {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let Options { bind, clock, env: outside, .. } = &options;
         let wants_pay_keys = environment::wants_pay_keys(outside);
-        let keys = keys(options.data.clone(), wants_pay_keys).await?;
+        let mut keys = keys(options.data.clone(), wants_pay_keys).await?;
+        keys.pay.mode = options.pay_keys;
         let gateway = server::bind(*bind, options.port, "--port").await?;
         let halves = Halves::wanted(outside);
         let sandbox = match halves.is_any_wanted() {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use local::functions::Functions;
 use local::machine::{Machine, Options};
-use local::pay_keys::PayKeys;
+use local::pay_keys::{KeyMode, PayKeys};
 use local::{demo, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
@@ -60,6 +60,9 @@ struct Dev {
     /// Keep the table, and the keys that go with it, in this directory.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Which of WeChat Pay's keys the sandbox's merchant has.
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pay_keys: KeyMode,
     /// Run no timers.
     #[arg(long)]
     no_schedule: bool,
@@ -99,8 +102,9 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let schedule = !dev.no_schedule;
-    let options = Options { bind, port, sandbox_port, dynamodb_port, data, env, clock, schedule, ..Options::default() };
+    let (pay_keys, schedule) = (dev.pay_keys, !dev.no_schedule);
+    let given = Options { bind, data, env, clock, pay_keys, schedule, ..Options::default() };
+    let options = Options { port, sandbox_port, dynamodb_port, ..given };
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         _ = interrupted.recv() => return Ok(()),

@@ -4,21 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use ring::rand::SystemRandom;
-use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
-use rsa::RsaPrivateKey;
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
-use rsa::rand_core::OsRng;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::random;
 
 use crate::private_file::write_private;
+use crate::rsa_key::{LazyKey, RsaKey};
 
 /// The merchant's number.
 pub const MCH_ID: &str = "1900000001";
@@ -29,12 +24,20 @@ const WECHAT_PAY: &str = "wechatPayKey";
 const PLATFORM: &str = "platformKey";
 const API_V3: &str = "apiV3Key";
 
-const BITS: usize = 2048;
-
 const API_V3_LEN: usize = 32;
 
-/// A key that is made when it is used for the first time, if it was not kept.
-type LazyKey = LazyLock<RsaKey, Box<dyn FnOnce() -> RsaKey + Send>>;
+/// Which of WeChat Pay's keys the merchant has. Source: 平台证书切换微信支付公钥指引.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyMode {
+    /// The public key with an id, as every merchant has who is new.
+    #[default]
+    PublicKey,
+    /// Platform certificates.
+    Certificates,
+    /// Both, while a merchant changes from certificates to the public key.
+    Both,
+}
 
 /// What the merchant and WeChat Pay know: each other's public keys, their own private ones, and the APIv3 key.
 #[derive(Clone)]
@@ -42,19 +45,20 @@ pub struct PayKeys {
     pub(crate) merchant: Arc<LazyKey>,
     /// WeChat Pay's, known to the merchant as the public key with an id.
     pub(crate) wechat_pay: Arc<LazyKey>,
-    /// The other one of WeChat Pay's, which has a certificate, and which nobody here trusts.
+    /// The other one of WeChat Pay's, which has the first platform certificate.
     pub(crate) platform: Arc<LazyKey>,
     pub(crate) api_v3: String,
+    /// Those that the merchant has at the start. It is not kept.
+    pub(crate) mode: KeyMode,
 }
 
 impl PayKeys {
     /// New ones. Making RSA keys takes long, so those are made when they are needed, and are the same in all of this
     /// process.
     pub(crate) fn random() -> Self {
-        static MADE: LazyLock<[Arc<LazyKey>; 3]> =
-            LazyLock::new(|| [(); 3].map(|()| Arc::new(LazyLock::new(Box::new(RsaKey::random) as Box<_>))));
+        static MADE: LazyLock<[Arc<LazyKey>; 3]> = LazyLock::new(|| [(); 3].map(|()| lazy()));
         let [merchant, wechat_pay, platform] = MADE.clone();
-        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(API_V3_LEN) }
+        Self { merchant, wechat_pay, platform, api_v3: random::alphanumeric(API_V3_LEN), mode: KeyMode::default() }
     }
 
     /// Those that were kept, and new ones for those that are not there.
@@ -81,6 +85,7 @@ impl PayKeys {
             wechat_pay: rsa(WECHAT_PAY, new.wechat_pay)?,
             platform: rsa(PLATFORM, new.platform)?,
             api_v3,
+            mode: KeyMode::default(),
         })
     }
 
@@ -117,82 +122,38 @@ impl PayKeys {
 
     /// What the functions are told: the value of `WECHATPAY`.
     pub(crate) fn wechatpay(&self) -> Value {
-        json!({
+        let mut value = json!({
             "mchId": MCH_ID,
             "serialNo": self.merchant.serial_no(),
             "privateKey": self.merchant.pem,
             "apiV3Key": self.api_v3,
-            "publicKeyId": self.wechat_pay.public_key_id(),
-            "publicKey": self.wechat_pay.public_pem,
-        })
+        });
+        if self.mode != KeyMode::Certificates {
+            value["publicKeyId"] = self.wechat_pay.public_key_id().into();
+            value["publicKey"] = self.wechat_pay.public_pem.as_str().into();
+        }
+        value
     }
+}
+
+/// The key of the certificate that comes after so many of a sandbox's. It is made when it is used, as the others are,
+/// and is the same for all sandboxes of this process.
+pub(crate) fn later_platform_key(earlier: usize) -> Arc<LazyKey> {
+    static STOCK: Mutex<Vec<Arc<LazyKey>>> = Mutex::new(Vec::new());
+    let mut stock = STOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    while stock.len() <= earlier {
+        stock.push(lazy());
+    }
+    stock.get(earlier).cloned().unwrap_or_else(lazy)
+}
+
+fn lazy() -> Arc<LazyKey> {
+    Arc::new(LazyLock::new(Box::new(RsaKey::random)))
 }
 
 impl fmt::Debug for PayKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PayKeys")
-    }
-}
-
-/// A private key, and the public one that goes with it.
-pub(crate) struct RsaKey {
-    /// PKCS#8.
-    pem: String,
-    /// SPKI.
-    public_pem: String,
-    pair: RsaKeyPair,
-}
-
-impl RsaKey {
-    #[expect(clippy::expect_used, reason = "a key that was just made can be written down, and read")]
-    fn random() -> Self {
-        let key = RsaPrivateKey::new(&mut OsRng, BITS).expect("a key of 2048 bits can be made");
-        Self::new(&key).expect("the key is one")
-    }
-
-    fn parse(pem: &str) -> Option<Self> {
-        Self::new(&RsaPrivateKey::from_pkcs8_pem(pem).ok()?)
-    }
-
-    fn new(key: &RsaPrivateKey) -> Option<Self> {
-        Some(Self {
-            pem: key.to_pkcs8_pem(LineEnding::LF).ok()?.to_string(),
-            public_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).ok()?,
-            pair: RsaKeyPair::from_pkcs8(key.to_pkcs8_der().ok()?.as_bytes()).ok()?,
-        })
-    }
-
-    /// `SHA256withRSA`, as base64.
-    pub(crate) fn sign(&self, message: &[u8]) -> String {
-        let mut signature = vec![0; self.pair.public().modulus_len()];
-        #[expect(clippy::expect_used, reason = "the signature is as long as the modulus")]
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).expect("a key signs");
-        STANDARD.encode(signature)
-    }
-
-    /// Whether this key has made a signature, which is base64.
-    pub(crate) fn has_signed(&self, message: &[u8], signature: &str) -> bool {
-        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public_key());
-        STANDARD.decode(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
-    }
-
-    /// The serial number of the certificate that this key would have: derived, so that it need not be kept.
-    pub(crate) fn serial_no(&self) -> String {
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.public_pem.as_bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
-    }
-
-    /// The id that this key has in WeChat Pay's public key mode, derived as well.
-    pub(crate) fn public_key_id(&self) -> String {
-        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.public_pem.as_bytes());
-        let number = digest.as_ref().first_chunk::<8>().copied().map_or(0, u64::from_be_bytes);
-        format!("PUB_KEY_ID_01{number:026}")
-    }
-}
-
-impl fmt::Debug for RsaKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RsaKey")
     }
 }
 
@@ -221,5 +182,16 @@ mod tests {
         assert_eq!((field("serialNo").len(), field("apiV3Key").len(), field("publicKeyId").len()), (40, 32, 39));
         assert!(field("privateKey").starts_with("-----BEGIN PRIVATE KEY-----\n"));
         assert!(field("publicKey").starts_with("-----BEGIN PUBLIC KEY-----\n"));
+    }
+
+    #[test]
+    fn a_merchant_with_certificates_only_has_no_public_key() {
+        for (mode, has_public_key) in
+            [(KeyMode::PublicKey, true), (KeyMode::Both, true), (KeyMode::Certificates, false)]
+        {
+            let wechatpay = PayKeys { mode, ..PayKeys::random() }.wechatpay();
+            let has = |name: &str| wechatpay.get(name).is_some();
+            assert_eq!((has("apiV3Key"), has("publicKeyId"), has("publicKey")), (true, has_public_key, has_public_key));
+        }
     }
 }

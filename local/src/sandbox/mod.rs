@@ -29,7 +29,7 @@ use self::answer::Answer;
 use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
 use crate::halves::Halves;
-use crate::kept_orders::KeptOrder;
+use crate::kept_orders::Kept;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::encrypted::encrypt;
@@ -55,7 +55,7 @@ pub(crate) struct Sandbox(Shared);
 impl Sandbox {
     /// `post` delivers WeChat Pay's notifications. Only where the sandbox `knows_people` are its openids the only ones.
     pub(crate) fn new(apps: &Apps, clock: &Clock, keys: PayKeys, post: Post, knows_people: bool) -> Self {
-        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people)))
+        Self(Shared::new(apps, clock, Pay::new(keys, post, knows_people, clock.timestamp())))
     }
 
     /// The user whose codes are never used up.
@@ -63,11 +63,11 @@ impl Sandbox {
         self.0.lock().demo_user()
     }
 
-    /// Knows the orders of a sandbox before this one.
-    pub(crate) fn remember(&self, orders: Vec<KeptOrder>) {
+    /// Knows the orders and refunds of a sandbox before this one.
+    pub(crate) fn remember(&self, kept: Kept) {
         let mut state = self.0.lock();
         let now = state.now();
-        state.pay.remember(orders, now);
+        state.pay.remember(kept, now);
     }
 
     /// The controls, and the halves of WeChat's API that nobody else answers.

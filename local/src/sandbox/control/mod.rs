@@ -1,9 +1,11 @@
 //! The controls under `/sandbox/`.
 
+mod keys;
 mod notifications;
 mod open_data;
 mod pay;
 mod people;
+mod refunds;
 mod wechat;
 
 use std::fmt::Display;
@@ -20,11 +22,13 @@ type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
+        .route("/certificates/rotate", post(keys::rotate))
         .route("/clock", post(wechat::advance))
         .route("/close", post(pay::close))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/getPhoneNumber", post(open_data::get_phone_number))
         .route("/getUserProfile", post(open_data::get_user_profile))
+        .route("/keys", get(keys::all).put(keys::set))
         .route("/notifications", get(notifications::all).put(notifications::set))
         .route("/notifications/forge", post(notifications::forge))
         .route("/notifications/resend", post(notifications::resend))
@@ -33,6 +37,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/orders/{out_trade_no}", get(pay::order))
         .route("/pay", post(pay::pay_elsewhere))
         .route("/quotas", put(wechat::set_quota))
+        .route("/refunds", get(refunds::all).post(refunds::add).put(refunds::set))
+        .route("/refunds/settle", post(refunds::settle))
         .route("/requestPayment", post(pay::request_payment))
         .route("/state", get(wechat::all))
         .route("/tokens", get(wechat::tokens))

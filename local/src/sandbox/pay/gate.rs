@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::authorization;
 use super::reply::Reply;
-use super::signature::Signatory;
 use super::tamper::Tamper;
 use crate::sandbox::answer::Answer;
-use crate::sandbox::calls::Call;
+use crate::sandbox::calls::{Call, Named};
 use crate::sandbox::gate::{LONGEST_BODY, pass};
 use crate::sandbox::state::Shared;
 
@@ -23,12 +22,7 @@ pub(super) async fn answer(State(shared): State<Shared>, route: MatchedPath, req
         return Answer::Status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
     };
     let call = Call::of_pay(parts.method.to_string(), route.as_str().to_owned(), named(parts.uri.path(), &body));
-    // The caller says which key it has; whoever says nothing gets what a certificate would verify.
-    let asked_for = parts.headers.get("wechatpay-serial").and_then(|serial| serial.to_str().ok());
-    let signatory = match asked_for {
-        Some(serial) if serial == shared.lock().pay.keys.wechat_pay.public_key_id() => Signatory::PublicKey,
-        _ => Signatory::Platform,
-    };
+    let asked_for = parts.headers.get("wechatpay-serial").and_then(|serial| serial.to_str().ok()).map(str::to_owned);
     let state = shared.clone();
     let work = async move {
         let checked = {
@@ -41,19 +35,23 @@ pub(super) async fn answer(State(shared): State<Shared>, route: MatchedPath, req
         }
     };
     let state = shared.clone();
-    pass(shared, call, work, move |answer, fault| sign(answer, &state, &signatory, fault.tamper)).await
+    pass(shared, call, work, move |answer, fault| sign(answer, &state, asked_for.as_deref(), fault.tamper)).await
 }
 
-/// The app that a call is for, and the order's number, where it names them.
-fn named(path: &str, body: &[u8]) -> (String, Option<String>) {
+/// The app that a call is for, and the numbers of order and refund, where it names them.
+fn named(path: &str, body: &[u8]) -> Named {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let in_path = path.strip_prefix("/v3/pay/transactions/out-trade-no/").and_then(|rest| rest.split('/').next());
-    (text("appid").unwrap_or_default(), in_path.map(str::to_owned).or_else(|| text("out_trade_no")))
+    let in_path = |before: &str| path.strip_prefix(before)?.split('/').next().map(str::to_owned);
+    Named {
+        app_id: text("appid").unwrap_or_default(),
+        out_trade_no: in_path("/v3/pay/transactions/out-trade-no/").or_else(|| text("out_trade_no")),
+        out_refund_no: in_path("/v3/refund/domestic/refunds/").or_else(|| text("out_refund_no")),
+    }
 }
 
 /// Only what succeeds is signed.
-fn sign(answer: Answer, shared: &Shared, signatory: &Signatory, tamper: Option<Tamper>) -> Answer {
+fn sign(answer: Answer, shared: &Shared, asked_for: Option<&str>, tamper: Option<Tamper>) -> Answer {
     let reply = match answer {
         Answer::Pay(reply) if reply.status.is_success() => reply,
         Answer::Status(status) if status.is_success() => Reply::empty(status),
@@ -62,8 +60,12 @@ fn sign(answer: Answer, shared: &Shared, signatory: &Signatory, tamper: Option<T
     let state = shared.lock();
     let mut body = reply.body.clone();
     if let (Some(tamper), Ok(mut content)) = (tamper, serde_json::from_str(&body)) {
-        tamper.change(&mut content);
+        match tamper.is_of_envelope() {
+            true => content = state.pay.listed_certificates(Some(tamper)), // Nothing else that is answered is encrypted.
+            false => tamper.change(&mut content),
+        }
         body = content.to_string();
     }
-    Answer::Pay(reply.signed(signatory.sign(&state.pay.keys, body, state.time_of_signatures(), tamper)))
+    let (signatory, time) = (state.pay.signatory_of_answer(asked_for), state.time_of_signatures());
+    Answer::Pay(reply.signed(signatory.sign(body, time.as_secs(), tamper)))
 }

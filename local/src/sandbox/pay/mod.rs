@@ -3,15 +3,20 @@
 //! It signs, verifies and encrypts with code of its own, so that it and the functions check each other.
 
 mod authorization;
+mod certificates;
 mod delivery;
 mod gate;
+mod letter;
 mod notification;
 mod order;
 mod post;
+mod refund;
+mod refunds;
 mod remembered;
 mod reply;
 mod schema;
 mod signature;
+mod signing;
 mod tamper;
 mod transaction;
 mod transactions;
@@ -25,33 +30,45 @@ use axum::routing::{get, post};
 use jiff::tz::Offset;
 use shared::clock::Timestamp;
 
+use self::certificates::Certificates;
 use self::delivery::Notifications;
+use self::refunds::Refunds;
+use self::signing::Signing;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::authorization::NONCE_LEN;
-pub(crate) use self::delivery::{Settings, release, resend, send};
+pub(crate) use self::delivery::{Settings, Subject, release, resend, send};
 pub(crate) use self::notification::{Notification, TRANSACTION_SUCCESS, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::post::Post;
+pub(crate) use self::refund::{RefundStatus, Told};
+pub(crate) use self::refunds::{NewRefund, RefundSettings};
 pub(crate) use self::reply::Reply;
-pub(crate) use self::signature::sign;
+pub(crate) use self::signature::Signatory;
+pub(crate) use self::signing::{KeySettings, Signer};
 pub(crate) use self::tamper::Tamper;
 
 pub(super) const BY_ID: &str = "/v3/pay/transactions/id/{transaction_id}";
 pub(super) const BY_NUMBER: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}";
+pub(super) const CERTIFICATES: &str = "/v3/certificates";
 pub(super) const CLOSE: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
 pub(super) const JSAPI: &str = "/v3/pay/transactions/jsapi";
+pub(super) const REFUND: &str = "/v3/refund/domestic/refunds/{out_refund_no}";
+pub(super) const REFUNDS: &str = "/v3/refund/domestic/refunds";
 
 /// The routes of WeChat Pay's API that the sandbox has, by which faults and calls are named.
-pub(super) const PATHS: [&str; 4] = [BY_ID, BY_NUMBER, CLOSE, JSAPI];
+pub(super) const PATHS: [&str; 7] = [BY_ID, BY_NUMBER, CERTIFICATES, CLOSE, JSAPI, REFUND, REFUNDS];
 
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
         .route(BY_ID, get(transactions::by_id))
         .route(BY_NUMBER, get(transactions::by_number))
+        .route(CERTIFICATES, get(certificates::list))
         .route(CLOSE, post(transactions::close))
         .route(JSAPI, post(transactions::jsapi))
+        .route(REFUND, get(refunds::by_number))
+        .route(REFUNDS, post(refunds::create))
         .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
 }
 
@@ -59,10 +76,13 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
 #[derive(Debug)]
 pub(crate) struct Pay {
     pub(crate) keys: PayKeys,
+    pub(crate) signing: Signing,
+    pub(crate) certificates: Certificates,
     /// By the merchant's number of the order.
     pub(crate) orders: BTreeMap<String, Order>,
     /// Numbers that were closed before there was an order: they are used up.
     closed_early: BTreeSet<String>,
+    pub(crate) refunds: Refunds,
     pub(crate) notifications: Notifications,
     /// How many transaction ids there are.
     transactions: u64,
@@ -72,11 +92,14 @@ pub(crate) struct Pay {
 }
 
 impl Pay {
-    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool) -> Self {
+    pub(super) fn new(keys: PayKeys, post: Post, knows_people: bool, now: Timestamp) -> Self {
         Self {
+            signing: Signing::new(keys.mode),
+            certificates: Certificates::new(&keys, now),
             keys,
             orders: BTreeMap::new(),
             closed_early: BTreeSet::new(),
+            refunds: Refunds::default(),
             notifications: Notifications::default(),
             transactions: 0,
             post: Arc::new(post),

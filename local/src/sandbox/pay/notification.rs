@@ -51,7 +51,11 @@ impl Notification {
 pub(crate) fn encrypted(plaintext: &str, original_type: &str, api_v3: &str, tamper: Option<Tamper>) -> Value {
     let api_v3 = if tamper == Some(Tamper::Key) { random::alphanumeric(32) } else { api_v3.to_owned() };
     let (nonce, associated_data) = (random::alphanumeric(NONCE_LEN), original_type);
-    let named = if tamper == Some(Tamper::Aad) { "certificate" } else { associated_data };
+    let named = match (tamper, associated_data) {
+        (Some(Tamper::Aad), "certificate") => "transaction",
+        (Some(Tamper::Aad), _) => "certificate",
+        _ => associated_data,
+    };
     let algorithm = if tamper == Some(Tamper::Algorithm) { "AEAD_SM4_GCM" } else { "AEAD_AES_256_GCM" };
     json!({
         "original_type": original_type,

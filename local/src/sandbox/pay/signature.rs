@@ -1,13 +1,18 @@
 //! WeChat Pay's signatures, under its answers and its notifications.
 
-use shared::clock::Timestamp;
+use std::sync::Arc;
+
 use shared::random;
 
 use super::tamper::Tamper;
-use crate::pay_keys::{PayKeys, RsaKey};
+use crate::pay_keys::PayKeys;
+use crate::rsa_key::LazyKey;
 
 /// The signature's way, as its header says.
 const SIGNATURE_TYPE: &str = "WECHATPAY2-SHA256-RSA2048";
+
+/// What the ids of public keys begin with.
+const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
 
 /// What a signature of WeChat Pay's own tests begins with. It is never right.
 const SIGNTEST: &str = "WECHATPAY/SIGNTEST/";
@@ -22,36 +27,45 @@ pub(crate) struct Signed {
     pub(crate) body: String,
 }
 
-/// Which of WeChat Pay's keys signs.
-pub(super) enum Signatory {
-    /// The one whose certificate a merchant could download.
-    Platform,
-    /// The one that the merchant has.
-    PublicKey,
+/// One of WeChat Pay's keys, and what a merchant knows it by.
+pub(crate) struct Signatory {
+    key: Arc<LazyKey>,
+    serial: String,
 }
 
 impl Signatory {
-    pub(super) fn sign(&self, keys: &PayKeys, body: String, now: Timestamp, tamper: Option<Tamper>) -> Signed {
-        match self {
-            Self::Platform => sign_with(&keys.platform, keys.platform.serial_no(), body, now.as_secs(), tamper),
-            Self::PublicKey => sign(keys, body, now.as_secs(), tamper),
+    /// The one that has an id.
+    pub(crate) fn public_key(keys: &PayKeys) -> Self {
+        Self { key: Arc::clone(&keys.wechat_pay), serial: keys.wechat_pay.public_key_id() }
+    }
+
+    /// One that has a certificate.
+    pub(super) fn certified(key: &Arc<LazyKey>) -> Self {
+        Self { key: Arc::clone(key), serial: key.serial_no() }
+    }
+
+    /// Signs a body at a time, with one thing wrong.
+    pub(crate) fn sign(&self, body: String, time: u64, tamper: Option<Tamper>) -> Signed {
+        sign_with(self, body, time, tamper)
+    }
+
+    /// What somebody else's key would be known by.
+    fn another_serial(&self) -> String {
+        if self.serial.starts_with(PUBLIC_KEY_ID) {
+            return format!("{PUBLIC_KEY_ID}01{}", random::digits(26));
         }
+        random::bytes::<20>().iter().map(|byte| format!("{byte:02X}")).collect()
     }
 }
 
-/// Signs with the key that the merchant has.
-pub(crate) fn sign(keys: &PayKeys, body: String, time: u64, tamper: Option<Tamper>) -> Signed {
-    sign_with(&keys.wechat_pay, keys.wechat_pay.public_key_id(), body, time, tamper)
-}
-
-fn sign_with(key: &RsaKey, serial: String, mut body: String, time: u64, tamper: Option<Tamper>) -> Signed {
+fn sign_with(signatory: &Signatory, mut body: String, time: u64, tamper: Option<Tamper>) -> Signed {
     let time = match tamper {
         Some(Tamper::Timestamp) => time.saturating_sub(OUT_OF_TIME_SECS),
         Some(Tamper::FutureTimestamp) => time.saturating_add(OUT_OF_TIME_SECS),
         _ => time,
     };
     let nonce = random::alphanumeric(32);
-    let signature = key.sign(format!("{time}\n{nonce}\n{body}\n").as_bytes());
+    let signature = signatory.key.sign(format!("{time}\n{nonce}\n{body}\n").as_bytes());
     let signature = match tamper {
         Some(Tamper::Signature) => another(&signature),
         Some(Tamper::Signtest) => format!("{SIGNTEST}{}", signature.get(SIGNTEST.len()..).unwrap_or_default()),
@@ -60,11 +74,12 @@ fn sign_with(key: &RsaKey, serial: String, mut body: String, time: u64, tamper: 
     if tamper == Some(Tamper::Body) {
         body.push(' '); // The same JSON, and not the same bytes.
     }
+    let serial = if tamper == Some(Tamper::Serial) { signatory.another_serial() } else { signatory.serial.clone() };
     let mut headers = vec![
         ("Wechatpay-Timestamp", time.to_string()),
         ("Wechatpay-Nonce", if tamper == Some(Tamper::Nonce) { random::alphanumeric(32) } else { nonce }),
         ("Wechatpay-Signature", signature),
-        ("Wechatpay-Serial", if tamper == Some(Tamper::Serial) { unknown_serial() } else { serial }),
+        ("Wechatpay-Serial", serial),
         ("Wechatpay-Signature-Type", SIGNATURE_TYPE.to_owned()),
     ];
     if tamper == Some(Tamper::Missing) {
@@ -77,8 +92,4 @@ fn sign_with(key: &RsaKey, serial: String, mut body: String, time: u64, tamper: 
 fn another(signature: &str) -> String {
     let first = if signature.starts_with('A') { 'B' } else { 'A' };
     std::iter::once(first).chain(signature.chars().skip(1)).collect()
-}
-
-fn unknown_serial() -> String {
-    format!("PUB_KEY_ID_01{}", random::digits(26))
 }

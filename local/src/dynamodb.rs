@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
-    TimeToLiveSpecification,
+    AttributeDefinition, AttributeValue, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
+    TableDescription, TableStatus, TimeToLiveSpecification,
 };
 use dynoxide::Database;
+use shared::store::sweep;
 use tokio::sync::oneshot;
 
 use crate::machine::StartError;
@@ -108,27 +110,66 @@ pub(crate) async fn ensure_table(table: &SdkTable, make: bool) -> Result<(), Sta
     };
     let described = client.describe_table().table_name(name).send().await;
     match described.as_ref().map_err(|err| err.code()) {
-        Ok(_) => return Ok(()),
+        Ok(_) if !make => return Ok(()),
+        Ok(found) => {
+            let indexes = found.table().map(TableDescription::global_secondary_indexes).unwrap_or_default();
+            let has_index = indexes.iter().any(|index| index.index_name() == Some(sweep::INDEX));
+            return if has_index { Ok(()) } else { add_index(table).await.map_err(|code| failed(code.as_deref())) };
+        }
         Err(Some("ResourceNotFoundException")) if make => {}
         Err(code) => return Err(failed(code)),
     }
-    let mut create = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
-    for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
-        let definition = AttributeDefinition::builder().attribute_name(attribute);
-        let definition = definition.attribute_type(ScalarAttributeType::S).build();
-        let element = KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build();
-        let (Ok(definition), Ok(element)) = (definition, element) else { return Err(failed(None)) };
-        create = create.attribute_definitions(definition).key_schema(element);
-    }
-    match create.send().await.as_ref().map_err(|err| err.code()) {
-        Ok(_) | Err(Some("ResourceInUseException")) => {}
-        Err(code) => return Err(failed(code)),
-    }
+    create(table).await.map_err(|code| failed(code.as_deref()))?;
     wait_until_active(table).await.map_err(|code| failed(code.as_deref()))?;
     let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name("ttl").build();
     let ttl = ttl.map_err(|_| failed(None))?;
     let enabled = client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await;
     enabled.map(|_| ()).map_err(|err| failed(err.code()))
+}
+
+async fn create(table: &SdkTable) -> Result<(), Option<String>> {
+    let mut create = table.client().create_table().table_name(table.name()).billing_mode(BillingMode::PayPerRequest);
+    for (attribute, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        create = create.attribute_definitions(definition(attribute, ScalarAttributeType::S)?);
+        create = create.key_schema(element(attribute, kind)?);
+    }
+    for attribute in sweep::KEYS {
+        create = create.attribute_definitions(definition(attribute, ScalarAttributeType::N)?);
+    }
+    let [shard, at] = sweep::KEYS;
+    let index = GlobalSecondaryIndex::builder().index_name(sweep::INDEX).projection(projection());
+    let index = index.key_schema(element(shard, KeyType::Hash)?).key_schema(element(at, KeyType::Range)?);
+    create = create.global_secondary_indexes(index.build().map_err(|_| None)?);
+    match create.send().await.as_ref().map_err(|err| err.code()) {
+        Ok(_) | Err(Some("ResourceInUseException")) => Ok(()),
+        Err(code) => Err(code.map(str::to_owned)),
+    }
+}
+
+/// A table that was kept may be of a time when there was no index.
+async fn add_index(table: &SdkTable) -> Result<(), Option<String>> {
+    let [shard, at] = sweep::KEYS;
+    let index = CreateGlobalSecondaryIndexAction::builder().index_name(sweep::INDEX).projection(projection());
+    let index = index.key_schema(element(shard, KeyType::Hash)?).key_schema(element(at, KeyType::Range)?);
+    let update = GlobalSecondaryIndexUpdate::builder().create(index.build().map_err(|_| None)?).build();
+    let mut change = table.client().update_table().table_name(table.name()).global_secondary_index_updates(update);
+    for attribute in sweep::KEYS {
+        change = change.attribute_definitions(definition(attribute, ScalarAttributeType::N)?);
+    }
+    change.send().await.map(|_| ()).map_err(|err| err.code().map(str::to_owned))
+}
+
+fn definition(attribute: &str, kind: ScalarAttributeType) -> Result<AttributeDefinition, Option<String>> {
+    AttributeDefinition::builder().attribute_name(attribute).attribute_type(kind).build().map_err(|_| None)
+}
+
+fn element(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, Option<String>> {
+    KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().map_err(|_| None)
+}
+
+fn projection() -> Projection {
+    let attributes = sweep::PROJECTED.map(str::to_owned).to_vec();
+    Projection::builder().projection_type(ProjectionType::Include).set_non_key_attributes(Some(attributes)).build()
 }
 
 /// AWS takes some seconds to make a table, the others none.

@@ -35,6 +35,8 @@ const FUNCTIONS: &[(&str, Trigger, Start)] = &[
     http::<phone_decrypt::PhoneDecrypt>(),
     http::<query_order::QueryOrder>(),
     http::<user_info::UserInfo>(),
+    direct::<order_sweeper::OrderSweeper>(),
+    direct::<refund_order::RefundOrder>(),
     direct::<token_refresher::TokenRefresher>(),
 ];
 

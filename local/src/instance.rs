@@ -11,7 +11,7 @@ use shared::random;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The timeout of every function.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(crate) type Handler = dyn Fn(Vec<u8>, Context) -> BoxFuture<InvocationResult> + Send + Sync;

@@ -10,7 +10,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::functions::{Function, Functions, request_id};
 
 /// Which functions run by themselves, and how often.
-const SCHEDULE: [(&str, Duration); 1] = [("token-refresher", Duration::from_secs(60))];
+const SCHEDULE: [(&str, Duration); 2] =
+    [("order-sweeper", Duration::from_secs(60)), ("token-refresher", Duration::from_secs(60))];
 
 /// What a schedule sends.
 const EVENT: &[u8] = b"{}";

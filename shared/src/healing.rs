@@ -1,5 +1,7 @@
 //! Asking WeChat Pay how an order stands, where the table may not know it yet.
 
+mod refunds;
+
 use std::time::Duration;
 
 use crate::cause;
@@ -11,6 +13,8 @@ use crate::store::orders::{Order, OrderState, Source};
 use crate::store::{Orders, StoreError, Table};
 use crate::wechatpay::v3::{PayClient, PayCode, PayError};
 use crate::wechatpay::{Trade, Verified};
+
+pub use refunds::AskedRefund;
 
 /// Left for the writes that follow an answer.
 const FOR_THE_TABLE: Duration = Duration::from_secs(2);

@@ -37,6 +37,7 @@ mod sandbox_open_data;
 mod sandbox_pay;
 mod sandbox_payment;
 mod sandbox_phone;
+mod sandbox_refunds;
 mod sandbox_start;
 mod sandbox_tokens;
 mod secrecy;

@@ -20,6 +20,9 @@ pub(crate) struct Call {
     /// The merchant's number of the order that a call of WeChat Pay names.
     #[serde(skip_serializing_if = "Option::is_none")]
     out_trade_no: Option<String>,
+    /// That of a refund.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_refund_no: Option<String>,
     /// Whether it was to end the tokens before it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     forced: bool,
@@ -27,15 +30,25 @@ pub(crate) struct Call {
     id: u64,
 }
 
+/// What a call of WeChat Pay is about, as far as it says so.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) app_id: String,
+    pub(crate) out_trade_no: Option<String>,
+    pub(crate) out_refund_no: Option<String>,
+}
+
 impl Call {
     pub(crate) fn new(method: String, path: String, app_id: String, forced: bool) -> Self {
-        let (status, errcode, rid, code, out_trade_no) = (None, None, None, None, None);
-        Self { method, path, app_id, status, errcode, rid, code, out_trade_no, forced, id: 0 }
+        let (status, errcode, rid, code) = (None, None, None, None);
+        let (out_trade_no, out_refund_no) = (None, None);
+        Self { method, path, app_id, status, errcode, rid, code, out_trade_no, out_refund_no, forced, id: 0 }
     }
 
     /// One of WeChat Pay, whose path is its route.
-    pub(crate) fn of_pay(method: String, path: String, (app_id, out_trade_no): (String, Option<String>)) -> Self {
-        Self { out_trade_no, ..Self::new(method, path, app_id, false) }
+    pub(crate) fn of_pay(method: String, path: String, named: Named) -> Self {
+        let Named { app_id, out_trade_no, out_refund_no } = named;
+        Self { out_trade_no, out_refund_no, ..Self::new(method, path, app_id, false) }
     }
 
     pub(crate) fn path(&self) -> &str {

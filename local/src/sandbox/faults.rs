@@ -68,11 +68,12 @@ impl Fault {
         let is_pay = PAY_PATHS.contains(&path);
         let of_content = self.tamper.is_some_and(Tamper::is_of_content);
         let has_answer = self.code.is_none() && self.drop.is_none() && self.status.is_none_or(|status| status < 400);
-        let has_content = match path {
-            pay::BY_ID | pay::BY_NUMBER => true,
-            pay::CERTIFICATES => self.tamper == Some(Tamper::ExtraFields),
+        let has_content = self.tamper.is_some_and(|tamper| match path {
+            pay::BY_ID | pay::BY_NUMBER => tamper.is_of_transactions(),
+            pay::REFUND | pay::REFUNDS => tamper.is_of_refunds(),
+            pay::CERTIFICATES => tamper == Tamper::ExtraFields,
             _ => false,
-        };
+        });
         let of_envelope = self.tamper.is_some_and(Tamper::is_of_envelope);
         match () {
             () if !is_pay && !PATHS.contains(&path) => Err("there is no such path"),
@@ -87,7 +88,7 @@ impl Fault {
             () if self.tamper.is_some() && !has_answer => {
                 Err("tamper goes with an answer that is signed: with no code, drop or status from 400 on")
             }
-            () if of_content && !has_content => Err("only queries have such content"),
+            () if of_content && !has_content => Err("the answer has no such content"),
             () if of_envelope && path != pay::CERTIFICATES => Err("only notifications and certificates are encrypted"),
             () if self.tamper == Some(Tamper::Body) && path == pay::CLOSE => Err("the answer has no body"),
             () => Ok(()),

@@ -29,7 +29,7 @@ use self::answer::Answer;
 use self::pay::{PATHS as PAY_PATHS, Pay, Post};
 use self::state::Shared;
 use crate::halves::Halves;
-use crate::kept_orders::KeptOrder;
+use crate::kept_orders::Kept;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::encrypted::encrypt;
@@ -63,11 +63,11 @@ impl Sandbox {
         self.0.lock().demo_user()
     }
 
-    /// Knows the orders of a sandbox before this one.
-    pub(crate) fn remember(&self, orders: Vec<KeptOrder>) {
+    /// Knows the orders and refunds of a sandbox before this one.
+    pub(crate) fn remember(&self, kept: Kept) {
         let mut state = self.0.lock();
         let now = state.now();
-        state.pay.remember(orders, now);
+        state.pay.remember(kept, now);
     }
 
     /// The controls, and the halves of WeChat's API that nobody else answers.

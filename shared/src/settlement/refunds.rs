@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::log::Metric;
 use crate::store::StoreError;
 use crate::store::orders::{Fact, Happening, Order, Payment};
-use crate::store::refunds::{self, Refund, RefundSettled, RefundState};
+use crate::store::refunds::{self, Refund, RefundState};
 use crate::wechatpay::{Named, RefundResult, Verified};
 
 impl Settlement {
@@ -25,15 +25,16 @@ impl Settlement {
         told: &Told<'_>,
         work: Work<'_>,
         deadline: Deadline,
-    ) -> Result<(Settled, Option<RefundSettled>), StoreError> {
+    ) -> Result<(Settled, Option<RefundState>), StoreError> {
         let now = self.clock.timestamp();
         let Some(state) = RefundState::told(result.status) else { return Ok((Settled::Unknown, None)) };
         let mismatch = match self.refund(order, known, (result, state), told, (now, deadline)).await? {
-            Ok(settled) => {
-                if state == RefundState::Abnormal && is_abnormal(settled) {
+            Ok(state) => {
+                // What is settled needs nobody, however late the news comes.
+                if state == RefundState::Abnormal {
                     abnormal(result, work);
                 }
-                return Ok((Settled::Agreed, Some(settled)));
+                return Ok((Settled::Agreed, Some(state)));
             }
             Err(mismatch) => mismatch,
         };
@@ -48,7 +49,7 @@ impl Settlement {
         (result, state): (&RefundResult, RefundState),
         told: &Told<'_>,
         (now, deadline): (Timestamp, Deadline),
-    ) -> Result<Result<RefundSettled, Mismatch>, StoreError> {
+    ) -> Result<Result<RefundState, Mismatch>, StoreError> {
         if let Some(refund) = &known
             && refund.amount != result.refund
         {
@@ -75,16 +76,8 @@ impl Settlement {
             source: told.source,
             why: told.id,
         };
-        match self.refunds.settle(&told, known, self.clock.moment(), deadline).await? {
-            RefundSettled::Mismatch(field) => Ok(Err(Mismatch(field))),
-            settled => Ok(Ok(settled)),
-        }
+        Ok(self.refunds.settle(&told, known, self.clock.moment(), deadline).await?.map_err(Mismatch))
     }
-}
-
-/// Whether a person still has to do something: what is settled needs nobody, however late the news comes.
-fn is_abnormal(settled: RefundSettled) -> bool {
-    matches!(settled, RefundSettled::Moved(state) | RefundSettled::Known(state) if !state.is_settled())
 }
 
 /// Says that a person has to refund by other means. Said again whenever WeChat Pay says it again.

@@ -16,8 +16,13 @@ use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::wechatpay::{OutRefundNo, OutTradeNo};
 
-/// The index's name, and its keys: numbers, both. It projects `createdAt` and `timeExpire`.
+/// The index's name.
 pub const INDEX: &str = "sweep";
+/// Its keys, numbers both: the partition's, and the one it is sorted by.
+pub const KEYS: [&str; 2] = [SHARD, AT_MS];
+/// What it has beside the keys.
+pub const PROJECTED: [&str; 2] = [attr::CREATED_AT, orders::TIME_EXPIRE];
+
 const SHARD: &str = "sweepShard";
 const AT_MS: &str = "sweepAtMs";
 

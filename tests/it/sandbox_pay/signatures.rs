@@ -97,7 +97,8 @@ async fn there_is_nothing_else_under_v3() {
     let (world, merchant) = world().await;
     for (method, path, status) in [
         ("GET", "/v3/merchant-service/complaints-v2", 404),
-        ("POST", "/v3/refund/domestic/refunds", 404),
+        ("GET", "/v3/refund/domestic/refunds", 405),
+        ("POST", "/v3/refund/domestic/refunds/number/apply-abnormal-refund", 404),
         ("GET", JSAPI, 405),
         ("POST", &by_number(NUMBER), 405),
     ] {

@@ -5,6 +5,7 @@ mod notifications;
 mod open_data;
 mod pay;
 mod people;
+mod refunds;
 mod wechat;
 
 use std::fmt::Display;
@@ -36,6 +37,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/orders/{out_trade_no}", get(pay::order))
         .route("/pay", post(pay::pay_elsewhere))
         .route("/quotas", put(wechat::set_quota))
+        .route("/refunds", get(refunds::all).post(refunds::add).put(refunds::set))
+        .route("/refunds/settle", post(refunds::settle))
         .route("/requestPayment", post(pay::request_payment))
         .route("/state", get(wechat::all))
         .route("/tokens", get(wechat::tokens))

@@ -5,10 +5,12 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::pay::Number;
 use super::{Reply, bad_request};
-use crate::sandbox::pay::{self, Notification, Settings, Signer, TRANSACTION_SUCCESS, Tamper};
-use crate::sandbox::state::Shared;
+use crate::sandbox::pay::{self, Notification, Settings, Signer, Subject, TRANSACTION_SUCCESS, Tamper};
+use crate::sandbox::state::{self, Shared};
+
+/// Why there is nothing to send.
+const NOTHING: &str = "there is no such paid order, or no such refund of which the merchant is told";
 
 pub(super) async fn set(State(shared): State<Shared>, Json(settings): Json<Settings>) -> Json<Value> {
     let (reply, held) = (json!(settings), settings.hold);
@@ -25,17 +27,32 @@ pub(super) async fn all(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({ "settings": notifications.settings, "notifications": notifications.deliveries }))
 }
 
+/// A paid order or a settled refund.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Number {
+    out_trade_no: Option<String>,
+    out_refund_no: Option<String>,
+}
+
 pub(super) async fn resend(State(shared): State<Shared>, Json(wish): Json<Number>) -> Reply {
-    let sent = pay::resend(&shared, &wish.out_trade_no).await;
-    let (status, event_id) = sent.ok_or_else(|| bad_request("there is no such paid order"))?;
+    let subject = match (wish.out_trade_no, wish.out_refund_no) {
+        (Some(number), None) => Subject::Order(number),
+        (None, Some(number)) => Subject::Refund(number),
+        _ => return Err(bad_request("either outTradeNo or outRefundNo")),
+    };
+    let sent = pay::resend(&shared, &subject).await;
+    let (status, event_id) = sent.ok_or_else(|| bad_request(NOTHING))?;
     Ok(Json(json!({ "eventId": event_id, "status": status })))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Forgery {
-    /// A paid order, whose notification it is; or `resource`.
+    /// A paid order, whose notification it is; or one of the next two.
     out_trade_no: Option<String>,
+    /// A settled refund.
+    out_refund_no: Option<String>,
     /// What is encrypted.
     resource: Option<Map<String, Value>>,
     event_type: Option<String>,
@@ -50,13 +67,13 @@ pub(super) struct Forgery {
 /// A notification that is not sent.
 pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery>) -> Reply {
     let state = shared.lock();
-    let of_order = |number: &String| state.pay.orders.get(number)?.payment.as_ref()?.notification.clone();
-    let mut notification = match (wish.resource, &wish.out_trade_no) {
-        (Some(resource), None) => {
+    let mut notification = match (wish.resource, &wish.out_trade_no, &wish.out_refund_no) {
+        (Some(resource), None, None) => {
             Notification::new(TRANSACTION_SUCCESS, "transaction", Value::Object(resource), state.now())
         }
-        (None, Some(number)) => of_order(number).ok_or_else(|| bad_request("there is no such paid order"))?,
-        _ => return Err(bad_request("either outTradeNo or resource")),
+        (None, Some(number), None) => of_order(&state, number).ok_or_else(|| bad_request(NOTHING))?,
+        (None, None, Some(number)) => of_refund(&state, number).ok_or_else(|| bad_request(NOTHING))?,
+        _ => return Err(bad_request("either outTradeNo, outRefundNo or resource")),
     };
     notification.event_type = wish.event_type.unwrap_or(notification.event_type);
     notification.original_type = wish.original_type.unwrap_or(notification.original_type);
@@ -67,4 +84,12 @@ pub(super) async fn forge(State(shared): State<Shared>, Json(wish): Json<Forgery
     let signed = signatory.sign(body, time, wish.tamper);
     let headers: Map<_, _> = signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     Ok(Json(json!({ "headers": headers, "body": signed.body })))
+}
+
+fn of_order(state: &state::State, number: &str) -> Option<Notification> {
+    state.pay.orders.get(number)?.payment.as_ref()?.notification.clone()
+}
+
+fn of_refund(state: &state::State, number: &str) -> Option<Notification> {
+    state.pay.find_refund(number)?.1.notification().cloned()
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::clock::Timestamp;
 
 use super::{Reply, bad_request, not_found};
-use crate::sandbox::pay::{self, NONCE_LEN, Order, beijing_time};
+use crate::sandbox::pay::{self, NONCE_LEN, Order, Subject, beijing_time};
 use crate::sandbox::state::{self, Shared};
 
 /// How far the time of a payment may be from now, either way.
@@ -20,7 +20,7 @@ const PARAMETERS: [&str; 5] = ["timeStamp", "nonceStr", "package", "signType", "
 /// Why there is nothing to tell of an order.
 #[derive(Debug, thiserror::Error)]
 #[error("no such order")]
-struct NoOrder;
+pub(super) struct NoOrder;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -52,7 +52,7 @@ pub(super) async fn request_payment(State(shared): State<Shared>, Json(wish): Js
     let outcome = pay_by_phone(&mut shared.lock(), &wish);
     let result = match outcome {
         Ok(number) => {
-            pay::send(&shared, &number);
+            pay::send(&shared, &Subject::Order(number));
             "ok".to_owned()
         }
         Err(problem) => format!("fail {problem}"),
@@ -140,7 +140,7 @@ pub(super) async fn pay_elsewhere(State(shared): State<Shared>, Json(wish): Json
         (wish.out_trade_no.as_str(), view(&state, find(&state, &wish.out_trade_no)?))
     };
     if wish.notify {
-        pay::send(&shared, number);
+        pay::send(&shared, &Subject::Order(number.to_owned()));
     }
     Ok(Json(view))
 }
@@ -148,7 +148,7 @@ pub(super) async fn pay_elsewhere(State(shared): State<Shared>, Json(wish): Json
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Number {
-    pub(super) out_trade_no: String,
+    out_trade_no: String,
 }
 
 /// Closes an order on the merchant's platform.
@@ -178,6 +178,7 @@ fn view(state: &state::State, order: &Order) -> Value {
     let number = &order.request.out_trade_no;
     let deliveries = &state.pay.notifications.deliveries;
     let deliveries: Vec<_> = deliveries.iter().filter(|delivery| &delivery.out_trade_no == number).collect();
+    let refunds: Vec<_> = order.refunds.iter().map(|refund| order.refund_view(refund)).collect();
     json!({
         "outTradeNo": number,
         "appId": order.request.appid,
@@ -187,6 +188,8 @@ fn view(state: &state::State, order: &Order) -> Value {
         "transactionId": order.payment.as_ref().map(|payment| &payment.transaction_id),
         "timesPaid": order.times_paid,
         "expiresAt": beijing_time(order.expires_at()),
+        "refunded": order.refunded(),
+        "refunds": refunds,
         "notifyUrl": order.request.notify_url,
         "notifications": deliveries,
     })

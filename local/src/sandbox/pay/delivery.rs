@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::http::Request;
 use serde::{Deserialize, Serialize};
 
-use super::notification::Notification;
-use super::signature::Signatory;
+use super::letter::Letter;
 use super::tamper::Tamper;
 use crate::sandbox::state::{Shared, State};
 
@@ -54,30 +53,42 @@ pub(crate) struct Notifications {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Delivery {
     event_id: String,
+    /// What has happened, where the merchant is told so.
+    event_type: Option<String>,
     pub(crate) out_trade_no: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_refund_no: Option<String>,
     /// What was answered; 0 is no answer.
     status: u16,
     is_probe: bool,
 }
 
+/// What a notification is about, by its number.
+#[derive(Clone, Debug)]
+pub(crate) enum Subject {
+    Order(String),
+    Refund(String),
+}
+
 /// A notification, and where it goes.
 #[derive(Clone, Debug)]
 struct Outgoing {
-    notification: Notification,
+    letter: Letter,
     out_trade_no: String,
+    out_refund_no: Option<String>,
     url: String,
     with_probe: bool,
 }
 
 impl Notifications {
-    /// What is to be sent now of an order that has been paid.
+    /// What is to be sent now of what has happened.
     fn admit(&mut self, mut outgoing: Outgoing) -> Option<Outgoing> {
         let is_nth = |every: u64, count: u64| every > 0 && count.is_multiple_of(every);
         self.count += 1;
         if !self.settings.enabled || is_nth(self.settings.drop_every, self.count) {
             return None;
         }
-        outgoing.with_probe = is_nth(self.settings.signtest_every, self.count);
+        outgoing.with_probe = outgoing.letter.is_signed() && is_nth(self.settings.signtest_every, self.count);
         if self.settings.hold {
             self.held.push(outgoing);
             return None;
@@ -86,10 +97,10 @@ impl Notifications {
     }
 }
 
-/// Begins to send what the merchant is to know of a paid order, as the settings have it.
-pub(crate) fn send(shared: &Shared, out_trade_no: &str) {
+/// Begins to send what the merchant is to know of a paid order, or of a refund that was settled, as the settings have it.
+pub(crate) fn send(shared: &Shared, subject: &Subject) {
     let mut state = shared.lock();
-    let outgoing = of_order(&state, out_trade_no);
+    let outgoing = about(&state, subject);
     if let Some(outgoing) = outgoing.and_then(|outgoing| state.pay.notifications.admit(outgoing)) {
         tokio::spawn(insist(shared.clone(), outgoing));
     }
@@ -109,10 +120,10 @@ pub(crate) async fn release(shared: &Shared) {
     .await;
 }
 
-/// Sends a paid order's again, once, whatever the settings are: what was answered, and the event's id.
-pub(crate) async fn resend(shared: &Shared, out_trade_no: &str) -> Option<(u16, String)> {
-    let outgoing = of_order(&shared.lock(), out_trade_no)?;
-    let (shared, event_id) = (shared.clone(), outgoing.notification.id.clone());
+/// Sends one again, once, whatever the settings are: what was answered, and the event's id.
+pub(crate) async fn resend(shared: &Shared, subject: &Subject) -> Option<(u16, String)> {
+    let outgoing = about(&shared.lock(), subject)?;
+    let (shared, event_id) = (shared.clone(), outgoing.letter.id().to_owned());
     let status = to_the_end(async move { deliver(&shared, &outgoing, false).await }).await?;
     Some((status, event_id))
 }
@@ -122,14 +133,21 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
     tokio::spawn(work).await.ok()
 }
 
-fn of_order(state: &State, out_trade_no: &str) -> Option<Outgoing> {
-    let order = state.pay.orders.get(out_trade_no)?;
-    Some(Outgoing {
-        notification: order.payment.as_ref()?.notification.clone()?,
-        out_trade_no: out_trade_no.to_owned(),
-        url: order.request.notify_url.clone(),
-        with_probe: false,
-    })
+/// `None` while there is nothing to tell.
+fn about(state: &State, subject: &Subject) -> Option<Outgoing> {
+    let (order, out_refund_no, letter, url) = match subject {
+        Subject::Order(number) => {
+            let order = state.pay.orders.get(number)?;
+            let notification = order.payment.as_ref()?.notification.clone()?;
+            (order, None, Letter::Version3(notification), order.request.notify_url.clone())
+        }
+        Subject::Refund(number) => {
+            let (order, refund) = state.pay.find_refund(number)?;
+            let (letter, url) = refund.letter.clone()?;
+            (order, Some(number.clone()), letter, url)
+        }
+    };
+    Some(Outgoing { letter, out_trade_no: order.request.out_trade_no.clone(), out_refund_no, url, with_probe: false })
 }
 
 async fn insist(shared: Shared, outgoing: Outgoing) {
@@ -185,34 +203,34 @@ fn has_arrived(status: u16) -> bool {
 async fn deliver(shared: &Shared, outgoing: &Outgoing, is_probe: bool) -> u16 {
     let (request, post) = {
         let mut state = shared.lock();
-        let (signatory, tamper) = match is_probe {
-            true => (state.pay.signatory_of_notifications(), Some(Tamper::Signtest)),
-            false => (state.pay.sign_notification(), None),
-        };
-        (request(&state, outgoing, &signatory, tamper), Arc::clone(&state.pay.post))
+        (request(&mut state, outgoing, is_probe.then_some(Tamper::Signtest)), Arc::clone(&state.pay.post))
     };
     let status = match request {
         Some(request) => post.deliver(request).await,
         None => 0,
     };
-    let (event_id, out_trade_no) = (outgoing.notification.id.clone(), outgoing.out_trade_no.clone());
-    let delivery = Delivery { event_id, out_trade_no, status, is_probe };
+    let (event_id, event_type) = (outgoing.letter.id().to_owned(), outgoing.letter.event_type().map(str::to_owned));
+    let (out_trade_no, out_refund_no) = (outgoing.out_trade_no.clone(), outgoing.out_refund_no.clone());
+    let delivery = Delivery { event_id, event_type, out_trade_no, out_refund_no, status, is_probe };
     shared.lock().pay.notifications.deliveries.push(delivery);
     status
 }
 
 /// Encrypted and signed anew: a signature of the first try would be too old for the later ones.
-fn request(
-    state: &State,
-    outgoing: &Outgoing,
-    signatory: &Signatory,
-    tamper: Option<Tamper>,
-) -> Option<Request<String>> {
-    let body = outgoing.notification.envelope(&state.pay.keys.api_v3, tamper).to_string();
+fn request(state: &mut State, outgoing: &Outgoing, tamper: Option<Tamper>) -> Option<Request<String>> {
+    let request = Request::post(state.pay.post.destination(&outgoing.url));
+    let request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");
+    let notification = match &outgoing.letter {
+        Letter::Version2 { xml, .. } => return request.header("content-type", "text/xml").body(xml.clone()).ok(),
+        Letter::Version3(notification) => notification,
+    };
+    let body = notification.envelope(&state.pay.keys.api_v3, tamper).to_string();
+    let signatory = match tamper {
+        Some(_) => state.pay.signatory_of_notifications(),
+        None => state.pay.sign_notification(),
+    };
     let signed = signatory.sign(body, state.time_of_signatures().as_secs(), tamper);
-    let mut request =
-        Request::post(state.pay.post.destination(&outgoing.url)).header("content-type", "application/json");
-    request = request.header("accept", "*/*").header("user-agent", "Mozilla/4.0");
+    let mut request = request.header("content-type", "application/json");
     for (name, value) in signed.headers {
         request = request.header(name, value);
     }

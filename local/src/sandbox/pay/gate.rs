@@ -11,7 +11,7 @@ use super::authorization;
 use super::reply::Reply;
 use super::tamper::Tamper;
 use crate::sandbox::answer::Answer;
-use crate::sandbox::calls::Call;
+use crate::sandbox::calls::{Call, Named};
 use crate::sandbox::gate::{LONGEST_BODY, pass};
 use crate::sandbox::state::Shared;
 
@@ -38,12 +38,16 @@ pub(super) async fn answer(State(shared): State<Shared>, route: MatchedPath, req
     pass(shared, call, work, move |answer, fault| sign(answer, &state, asked_for.as_deref(), fault.tamper)).await
 }
 
-/// The app that a call is for, and the order's number, where it names them.
-fn named(path: &str, body: &[u8]) -> (String, Option<String>) {
+/// The app that a call is for, and the numbers of order and refund, where it names them.
+fn named(path: &str, body: &[u8]) -> Named {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-    let in_path = path.strip_prefix("/v3/pay/transactions/out-trade-no/").and_then(|rest| rest.split('/').next());
-    (text("appid").unwrap_or_default(), in_path.map(str::to_owned).or_else(|| text("out_trade_no")))
+    let in_path = |before: &str| path.strip_prefix(before)?.split('/').next().map(str::to_owned);
+    Named {
+        app_id: text("appid").unwrap_or_default(),
+        out_trade_no: in_path("/v3/pay/transactions/out-trade-no/").or_else(|| text("out_trade_no")),
+        out_refund_no: in_path("/v3/refund/domestic/refunds/").or_else(|| text("out_refund_no")),
+    }
 }
 
 /// Only what succeeds is signed.

@@ -6,9 +6,12 @@ mod authorization;
 mod certificates;
 mod delivery;
 mod gate;
+mod letter;
 mod notification;
 mod order;
 mod post;
+mod refund;
+mod refunds;
 mod remembered;
 mod reply;
 mod schema;
@@ -29,15 +32,18 @@ use shared::clock::Timestamp;
 
 use self::certificates::Certificates;
 use self::delivery::Notifications;
+use self::refunds::Refunds;
 use self::signing::Signing;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
 pub(crate) use self::authorization::NONCE_LEN;
-pub(crate) use self::delivery::{Settings, release, resend, send};
+pub(crate) use self::delivery::{Settings, Subject, release, resend, send};
 pub(crate) use self::notification::{Notification, TRANSACTION_SUCCESS, encrypted};
 pub(crate) use self::order::{NotPayable, Order};
 pub(crate) use self::post::Post;
+pub(crate) use self::refund::{RefundStatus, Told};
+pub(crate) use self::refunds::{NewRefund, RefundSettings};
 pub(crate) use self::reply::Reply;
 pub(crate) use self::signature::Signatory;
 pub(crate) use self::signing::{KeySettings, Signer};
@@ -48,9 +54,11 @@ pub(super) const BY_NUMBER: &str = "/v3/pay/transactions/out-trade-no/{out_trade
 pub(super) const CERTIFICATES: &str = "/v3/certificates";
 pub(super) const CLOSE: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
 pub(super) const JSAPI: &str = "/v3/pay/transactions/jsapi";
+pub(super) const REFUND: &str = "/v3/refund/domestic/refunds/{out_refund_no}";
+pub(super) const REFUNDS: &str = "/v3/refund/domestic/refunds";
 
 /// The routes of WeChat Pay's API that the sandbox has, by which faults and calls are named.
-pub(super) const PATHS: [&str; 5] = [BY_ID, BY_NUMBER, CERTIFICATES, CLOSE, JSAPI];
+pub(super) const PATHS: [&str; 7] = [BY_ID, BY_NUMBER, CERTIFICATES, CLOSE, JSAPI, REFUND, REFUNDS];
 
 pub(super) fn routes(shared: &Shared) -> Router<Shared> {
     Router::new()
@@ -59,6 +67,8 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route(CERTIFICATES, get(certificates::list))
         .route(CLOSE, post(transactions::close))
         .route(JSAPI, post(transactions::jsapi))
+        .route(REFUND, get(refunds::by_number))
+        .route(REFUNDS, post(refunds::create))
         .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
 }
 
@@ -72,6 +82,7 @@ pub(crate) struct Pay {
     pub(crate) orders: BTreeMap<String, Order>,
     /// Numbers that were closed before there was an order: they are used up.
     closed_early: BTreeSet<String>,
+    pub(crate) refunds: Refunds,
     pub(crate) notifications: Notifications,
     /// How many transaction ids there are.
     transactions: u64,
@@ -88,6 +99,7 @@ impl Pay {
             keys,
             orders: BTreeMap::new(),
             closed_early: BTreeSet::new(),
+            refunds: Refunds::default(),
             notifications: Notifications::default(),
             transactions: 0,
             post: Arc::new(post),

@@ -9,6 +9,7 @@ use shared::random;
 use url::{Host, Url};
 
 use super::notification::{Notification, TRANSACTION_SUCCESS};
+use super::refund::Refund;
 use super::reply::Reply;
 use super::{beijing_digits, beijing_time};
 
@@ -35,6 +36,8 @@ pub(crate) struct Order {
     /// How often it was: never more than once.
     pub(crate) times_paid: u32,
     pub(crate) payment: Option<Payment>,
+    /// Those of the payment, in the order in which they were made.
+    pub(crate) refunds: Vec<Refund>,
 }
 
 /// What the merchant asked for.
@@ -110,7 +113,7 @@ impl OrderRequest {
 }
 
 /// Whether WeChat Pay would call it; and a machine that it cannot reach, but the sandbox can.
-fn is_notify_url(url: &str) -> bool {
+pub(super) fn is_notify_url(url: &str) -> bool {
     let Ok(parsed) = Url::parse(url) else { return false };
     let is_loopback = match parsed.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -139,6 +142,7 @@ impl Order {
             closed: false,
             times_paid: 0,
             payment: None,
+            refunds: Vec::new(),
         })
     }
 
@@ -190,6 +194,11 @@ impl Order {
         }
     }
 
+    /// Whether this is the id of its payment.
+    pub(super) fn is_paid_by(&self, transaction_id: &str) -> bool {
+        self.payment.as_ref().is_some_and(|payment| payment.transaction_id == transaction_id)
+    }
+
     /// Closes it; closing again changes nothing. What is paid stays so.
     pub(crate) fn close(&mut self) -> Result<(), NotPayable> {
         self.closed = self.payment.is_none();
@@ -206,8 +215,10 @@ impl Order {
         self.expires_at
     }
 
+    /// `REFUND` says that there is a refund, whatever has become of it.
     pub(crate) fn state(&self, now: Timestamp) -> &'static str {
         match &self.payment {
+            Some(_) if !self.refunds.is_empty() => "REFUND",
             Some(_) => "SUCCESS",
             None if self.is_closed(now) => "CLOSED",
             None => "NOTPAY",

@@ -1,4 +1,5 @@
-//! The fields of an order, as the documentation of `POST /v3/pay/transactions/jsapi` lists them.
+//! The fields of requests, as the documentation of `POST /v3/pay/transactions/jsapi` and of
+//! `POST /v3/refund/domestic/refunds` lists them.
 
 use serde_json::Value;
 
@@ -81,6 +82,40 @@ const STORE: &[Field] =
 const SETTLE: &[Field] = &[may("profit_sharing", Kind::Bool)];
 
 const CLOSING: &[Field] = &[must("mchid", text(32))];
+
+const REFUND: &[Field] = &[
+    may("transaction_id", text(32)),
+    may("out_trade_no", Kind::Text { least: 6, most: 32 }),
+    must("out_refund_no", text(64)),
+    may("reason", text(80)),
+    may("notify_url", Kind::Text { least: 8, most: 256 }),
+    may("funds_account", text(32)),
+    must("amount", Kind::Object(REFUND_AMOUNT)),
+    may("goods_detail", Kind::Objects(REFUND_GOODS)),
+];
+
+const REFUND_AMOUNT: &[Field] = &[
+    must("refund", Kind::Number { least: 1, most: INT32_MAX }),
+    may("from", Kind::Objects(FROM)),
+    must("total", Kind::Number { least: 1, most: INT32_MAX }),
+    must("currency", text(16)),
+];
+
+const FROM: &[Field] = &[must("account", text(32)), must("amount", Kind::Number { least: 1, most: INT32_MAX })];
+
+const REFUND_GOODS: &[Field] = &[
+    must("merchant_goods_id", text(32)),
+    may("wechatpay_goods_id", text(32)),
+    may("goods_name", text(256)),
+    must("unit_price", Kind::Number { least: 0, most: INT32_MAX }),
+    must("refund_amount", Kind::Number { least: 0, most: INT32_MAX }),
+    must("refund_quantity", Kind::Number { least: 1, most: INT32_MAX }),
+];
+
+/// The body of a request for a refund.
+pub(super) fn refund(body: &[u8]) -> Result<Value, Reply> {
+    parse(body, REFUND)
+}
 
 /// The body of a request for an order.
 pub(super) fn order(body: &[u8]) -> Result<Value, Reply> {

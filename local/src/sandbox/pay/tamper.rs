@@ -31,8 +31,12 @@ pub(crate) enum Tamper {
     Missing,
     /// Another nonce than was signed.
     Nonce,
+    /// Another `out_refund_no`, rightly signed.
+    OutRefundNo,
     /// Another `out_trade_no`, rightly signed.
     OutTradeNo,
+    /// Another `amount.refund`, rightly signed.
+    Refund,
     /// The name of a key that nobody has.
     Serial,
     /// Another signature.
@@ -46,18 +50,23 @@ pub(crate) enum Tamper {
 }
 
 impl Tamper {
-    /// Whether it changes a transaction before that is signed.
+    /// Whether it changes a transaction or a refund before that is signed.
     pub(crate) fn is_of_content(self) -> bool {
-        matches!(
-            self,
-            Self::Amount
-                | Self::Appid
-                | Self::Currency
-                | Self::ExtraFields
-                | Self::Mchid
-                | Self::OutTradeNo
-                | Self::UnknownState
-        )
+        self.is_of_transactions() || self.is_of_refunds()
+    }
+
+    /// Whether a transaction has what it changes.
+    pub(crate) fn is_of_transactions(self) -> bool {
+        matches!(self, Self::Appid | Self::Mchid) || self.is_of_both()
+    }
+
+    /// Whether the answer about a refund has it.
+    pub(crate) fn is_of_refunds(self) -> bool {
+        matches!(self, Self::OutRefundNo | Self::Refund) || self.is_of_both()
+    }
+
+    fn is_of_both(self) -> bool {
+        matches!(self, Self::Amount | Self::Currency | Self::ExtraFields | Self::OutTradeNo | Self::UnknownState)
     }
 
     /// Whether only something encrypted can have it.
@@ -77,6 +86,11 @@ impl Tamper {
                 let total = content.pointer("/amount/total").and_then(Value::as_u64).unwrap_or_default();
                 content["amount"]["total"] = (total + 1).into();
             }
+            Self::Refund => {
+                if let Some(refund) = content.pointer_mut("/amount/refund") {
+                    *refund = (refund.as_u64().unwrap_or_default() + 1).into();
+                }
+            }
             Self::Appid => set("/appid", "wxffffffffffffffff".into()),
             Self::Currency => set("/amount/currency", "USD".into()),
             Self::ExtraFields => {
@@ -84,10 +98,12 @@ impl Tamper {
                 content["new_object"] = json!({ "new_number": 1 });
             }
             Self::Mchid => set("/mchid", "1900000002".into()),
+            Self::OutRefundNo => set("/out_refund_no", "anotherRefund00000000000000000001".into()),
             Self::OutTradeNo => set("/out_trade_no", "AnotherOrder00000000000000000001".into()),
             Self::UnknownState => {
                 set("/trade_state", "SETTLING".into());
                 set("/refund_status", "SETTLING".into());
+                set("/status", "SETTLING".into());
             }
             _ => {}
         }

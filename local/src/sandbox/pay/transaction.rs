@@ -18,6 +18,7 @@ impl Order {
             "trade_state": state,
             "trade_state_desc": match state {
                 "SUCCESS" => "支付成功",
+                "REFUND" => "转入退款",
                 "CLOSED" => "订单已关闭",
                 _ => "订单未支付",
             },

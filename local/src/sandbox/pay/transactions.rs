@@ -74,8 +74,7 @@ pub(super) async fn by_id(
     Query(query): Query<OfMerchant>,
 ) -> Answer {
     let state = shared.lock();
-    let has_id = |order: &&Order| order.payment.as_ref().is_some_and(|payment| payment.transaction_id == id);
-    Answer::Pay(found(&state, &query, state.pay.orders.values().find(has_id)))
+    Answer::Pay(found(&state, &query, state.pay.orders.values().find(|order| order.is_paid_by(&id))))
 }
 
 fn found(state: &state::State, query: &OfMerchant, order: Option<&Order>) -> Reply {

@@ -18,7 +18,7 @@ use crate::fen::Fen;
 use crate::secret::Secret;
 use crate::wechatpay::{MchId, OutRefundNo, OutTradeNo};
 
-pub use moves::{RefundSettled, Told};
+pub use moves::Told;
 pub use state::{Contradiction, RefundState};
 
 /// A refund.

@@ -29,20 +29,10 @@ pub struct Told<'a> {
     pub why: &'a str,
 }
 
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefundSettled {
-    /// The refund is as WeChat Pay says, since now.
-    Moved(RefundState),
-    /// It was so, or further on.
-    Known(RefundState),
-    /// It cannot be about this refund: the field that differs.
-    Mismatch(&'static str),
-}
-
 impl Refunds {
     /// Moves a refund on, as far as what WeChat Pay says leads. However many do this at once, each move is made once. A
-    /// refund that nobody here has asked for begins here. `known` is the refund as it was a moment ago.
+    /// refund that nobody here has asked for begins here. `known` is the refund as it was a moment ago. Returns how it
+    /// stands then, which may be further on; or the field by which it cannot be about this refund.
     ///
     /// # Errors
     ///
@@ -53,7 +43,7 @@ impl Refunds {
         mut known: Option<Refund>,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<RefundSettled, StoreError> {
+    ) -> Result<Result<RefundState, &'static str>, StoreError> {
         let mut pauses = Pauses::until(deadline);
         loop {
             let refund = match known.take() {
@@ -62,15 +52,15 @@ impl Refunds {
             };
             let from = match &refund {
                 None => None,
-                Some(refund) if refund.amount != told.amount => return Ok(RefundSettled::Mismatch("amount.refund")),
+                Some(refund) if refund.amount != told.amount => return Ok(Err("amount.refund")),
                 Some(refund) => match refund.state.after(told.state) {
                     Ok(Some(_)) => Some(refund.state),
-                    Ok(None) => return Ok(RefundSettled::Known(refund.state)),
-                    Err(Contradiction) => return Ok(RefundSettled::Mismatch("status")),
+                    Ok(None) => return Ok(Ok(refund.state)),
+                    Err(Contradiction) => return Ok(Err("status")),
                 },
             };
             if self.table.transact(writes(told, from, now), deadline).await? == Transaction::Committed {
-                return Ok(RefundSettled::Moved(told.state));
+                return Ok(Ok(told.state));
             }
             pauses.next("others at work on the same refund").await?;
         }

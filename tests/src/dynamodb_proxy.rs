@@ -8,10 +8,12 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, Uri};
+use local::pay_keys::KeyMode;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::http::Client;
+use crate::world::World;
 
 /// What goes wrong with the next calls of an operation.
 #[derive(Clone, Debug)]
@@ -153,6 +155,23 @@ impl DynamoDbProxy {
             faults.held.push(body.clone());
         }
         Some(kind)
+    }
+}
+
+impl World {
+    /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
+    pub async fn start_with_proxy() -> (Self, DynamoDbProxy, Self) {
+        Self::start_with_proxy_and_keys(KeyMode::default()).await
+    }
+
+    /// The same, where the merchant has these keys of WeChat Pay's.
+    pub async fn start_with_proxy_and_keys(pay_keys: KeyMode) -> (Self, DynamoDbProxy, Self) {
+        let behind = Self::start().await;
+        let proxy = DynamoDbProxy::start(behind.machine.dynamodb_url()).await;
+        let table = behind.machine.env().get("TABLE_NAME").unwrap().to_owned();
+        let variables = [("AWS_ENDPOINT_URL_DYNAMODB", proxy.url.as_str()), ("TABLE_NAME", &table)];
+        let world = Self::start_with_keys(pay_keys, variables).await;
+        (world, proxy, behind)
     }
 }
 

@@ -19,7 +19,6 @@ use shared::env::Env;
 use shared::random;
 use shared::setup::Setup;
 
-use crate::dynamodb_proxy::DynamoDbProxy;
 use crate::http::{Client, Reply};
 use crate::{logs, root};
 
@@ -84,21 +83,6 @@ impl World {
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }
-    }
-
-    /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
-    pub async fn start_with_proxy() -> (Self, DynamoDbProxy, Self) {
-        Self::start_with_proxy_and_keys(KeyMode::default()).await
-    }
-
-    /// The same, where the merchant has these keys of WeChat Pay's.
-    pub async fn start_with_proxy_and_keys(pay_keys: KeyMode) -> (Self, DynamoDbProxy, Self) {
-        let behind = Self::start().await;
-        let proxy = DynamoDbProxy::start(behind.machine.dynamodb_url()).await;
-        let table = behind.machine.env().get("TABLE_NAME").unwrap().to_owned();
-        let variables = [("AWS_ENDPOINT_URL_DYNAMODB", proxy.url.as_str()), ("TABLE_NAME", &table)];
-        let world = Self::start_with_keys(pay_keys, variables).await;
-        (world, proxy, behind)
     }
 
     /// Lets time pass.

@@ -1,5 +1,7 @@
 //! The table: reads and writes.
 
+mod queries;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -7,8 +9,6 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItem, BatchGetItemInput};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemInput};
 use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
-use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
-use aws_sdk_dynamodb::operation::query::{Query, QueryInput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItems, TransactWriteItemsInput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemInput};
 use aws_sdk_dynamodb::types::{
@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update, WriteRequest,
 };
 
+pub(super) use self::queries::Page;
 use super::StoreError;
 use super::call::{CallError, Condition, Pauses};
 use super::dynamodb::DynamoDb;
@@ -68,16 +69,6 @@ pub(super) enum Write {
     DeleteIf(Key, &'static str, Attributes),
 }
 
-/// A page of an index.
-pub(super) struct Page {
-    pub(super) index: &'static str,
-    /// The condition of the keys.
-    pub(super) keys: &'static str,
-    pub(super) values: Attributes,
-    pub(super) start: Option<Attributes>,
-    pub(super) limit: i32,
-}
-
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
 pub(super) struct Change {
@@ -120,60 +111,6 @@ impl Table {
             }
         }
         Ok(items)
-    }
-
-    /// The keys of all rows of a partition whose `sk` begins with `prefix`.
-    pub(super) async fn keys(&self, pk: &str, prefix: &str, deadline: Deadline) -> Result<Vec<Key>, StoreError> {
-        let input = QueryInput::builder()
-            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-            .projection_expression("pk, sk")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
-            .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()));
-        self.query(input, deadline).await?.iter().map(Item::key).collect()
-    }
-
-    /// All rows of a partition.
-    pub(super) async fn items(&self, pk: &str, deadline: Deadline) -> Result<Vec<Item>, StoreError> {
-        let input = QueryInput::builder()
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
-        self.query(input, deadline).await
-    }
-
-    /// All pages of a query.
-    async fn query(&self, input: QueryInputBuilder, deadline: Deadline) -> Result<Vec<Item>, StoreError> {
-        let input = input.table_name(&self.name).consistent_read(true);
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let page = input.clone().set_exclusive_start_key(start).build().map_err(incomplete)?;
-            let output = self.dynamodb.call::<Query>(page, deadline).await?;
-            items.extend(output.items.unwrap_or_default().into_iter().map(Item::from_attributes));
-            start = output.last_evaluated_key;
-            if start.is_none() {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// A page of an index, as it is by then, and where the next one begins, if there is one. An index is behind its table.
-    pub(super) async fn page(
-        &self,
-        page: Page,
-        deadline: Deadline,
-    ) -> Result<(Vec<Item>, Option<Attributes>), StoreError> {
-        let input = QueryInput::builder()
-            .table_name(&self.name)
-            .index_name(page.index)
-            .key_condition_expression(page.keys)
-            .set_expression_attribute_values(Some(page.values))
-            .set_exclusive_start_key(page.start)
-            .limit(page.limit)
-            .build()
-            .map_err(incomplete)?;
-        let output = self.dynamodb.call::<Query>(input, deadline).await?;
-        let items = output.items.unwrap_or_default().into_iter().map(Item::from_attributes);
-        Ok((items.collect(), output.last_evaluated_key))
     }
 
     /// Deletes up to [`BATCH_WRITE_ITEMS`] rows, one by one for all that others can see.

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use lambda_http::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
+use lambda_http::http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Tries, Verified, authorization, refund, transaction};
+use super::{PayCall, PayError, PayKeys, PayRefusal, RequestId, Stamp, Tries, Verified, refund, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
@@ -17,7 +15,7 @@ use crate::json::Object;
 use crate::net::{Hosts, HttpClient, HttpError, HttpResponse};
 use crate::store::Table;
 use crate::wechat::is_visible_ascii;
-use crate::wechatpay::{CannotSign, MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
+use crate::wechatpay::{MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
 
 /// The variable that names other hosts.
 const WECHATPAY_API_URLS: &str = "WECHATPAY_API_URLS";
@@ -36,8 +34,6 @@ pub(super) const TRIES: u32 = 3;
 
 /// Characters of a prepay_id. Source: WeChat Pay v3, "JSAPI order".
 const LONGEST_PREPAY_ID: usize = 64;
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Where WeChat Pay is, and the connections to it.
 #[derive(Debug)]
@@ -60,16 +56,6 @@ pub struct PayClient {
     pub(super) merchant: Arc<Merchant>,
     pub(super) keys: PayKeys,
     pub(super) clock: Clock,
-}
-
-/// One call. Its body holds an openid, so it cannot be printed.
-pub(super) struct PayCall<'a> {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) query: &'a [(&'a str, &'a str)],
-    pub(super) body: &'a str,
-    /// Requests that are sent at most, whatever host they are sent to.
-    pub(super) tries: u32,
 }
 
 #[derive(Deserialize)]
@@ -218,7 +204,7 @@ impl PayClient {
         deadline: Deadline,
     ) -> Result<HttpResponse, PayError> {
         let host = self.upstream.hosts.preferred();
-        let request = self.request(call, host, stamp)?;
+        let request = call.request(self.upstream.hosts.url(host, &call.path), &self.merchant, stamp)?;
         let had_time = deadline.left() >= ATTEMPT_TIMEOUT;
         let response = self.upstream.http.send(request, LONGEST_ANSWER, deadline.at_most(ATTEMPT_TIMEOUT)).await;
         let response = response.map_err(|err| {
@@ -241,28 +227,5 @@ impl PayClient {
             return Err(PayError::Refused(PayRefusal::of(&response)));
         }
         Ok(response)
-    }
-
-    fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Result<Request<Bytes>, CannotSign> {
-        let mut url = self.upstream.hosts.url(host, &call.path);
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(call.query);
-        }
-        #[expect(clippy::expect_used, reason = "base URLs, mchids and order numbers are checked, and it is encoded")]
-        let mut request = Request::get(url.as_str()).body(Bytes::from(call.body.to_owned())).expect("the URL is good");
-        request.method_mut().clone_from(&call.method);
-        let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let authorization = authorization(&self.merchant, &call.method, path_and_query, call.body, stamp)?;
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, authorization);
-        headers.insert(ACCEPT, JSON);
-        if call.method == Method::POST {
-            headers.insert(CONTENT_TYPE, JSON);
-        }
-        if let Some(signer) = self.merchant.answers_signed_by() {
-            #[expect(clippy::expect_used, reason = "the ids of public keys are checked")]
-            headers.insert("wechatpay-serial", HeaderValue::try_from(signer).expect("visible ASCII"));
-        }
-        Ok(request)
     }
 }

@@ -1,5 +1,6 @@
 //! WeChat Pay, version 3: JSON over HTTP, signed with RSA both ways.
 
+mod call;
 mod certificates;
 mod client;
 mod code;
@@ -15,6 +16,7 @@ mod transaction;
 mod tries;
 mod verify;
 
+use call::PayCall;
 pub use certificates::PlatformCertificate;
 pub use client::{PayClient, PayHosts};
 pub use code::PayCode;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use lambda_http::http::{HeaderMap, Method, StatusCode};
 
 use super::certificates::{self, PlatformCertificate};
-use super::client::{PayCall, TRIES};
-use super::{NotVerified, PayClient, PayCode, PayError, RequestId, Verified};
+use super::client::TRIES;
+use super::{NotVerified, PayCall, PayClient, PayCode, PayError, RequestId, Verified};
 use crate::cause;
 use crate::deadline::Deadline;
 use crate::net::HttpResponse;

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use local::demo_order::DEMO_ORDER;
+use local::demo_order::{DEMO_ORDER, DEMO_PAID_ORDER};
 use local::demo_user::DEMO_SESSION_KEY;
 use local::functions::Functions;
 use local::sample;
 use serde_json::{Value, json};
 use shared::wechat::SessionKey;
 use shared::wechat::open_data::EncryptedData;
+use shared::wechatpay::{OutRefundNo, OutTradeNo};
 use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::http::Reply;
 use tests::root;
@@ -207,7 +208,6 @@ async fn every_event_of_token_refresher_gets_its_answer() {
         let tokens = tokens.iter().map(|(app, kind)| json!({ "appId": app, "kind": kind, "expiresIn": 7200 }));
         json!({ "refreshed": tokens.collect::<Vec<_>>(), "failures": [] })
     };
-    let refused = |message: &str| json!({ "errorType": "invalid_request", "errorMessage": message });
     let all = refreshed(&[
         (mini_program, "access_token"),
         (official_account, "access_token"),
@@ -224,11 +224,55 @@ async fn every_event_of_token_refresher_gets_its_answer() {
             ("one-token", one.clone()),
             ("after-refusal", one),
             ("ticket", refreshed(&[(official_account, "wx_card")])),
-            ("unknown-app", refused("field `appId` is not an app of this backend")),
-            ("malformed", refused("field `kind` is not valid")),
+            ("unknown-app", refused("invalid_request", "field `appId` is not an app of this backend")),
+            ("malformed", refused("invalid_request", "field `kind` is not valid")),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn every_event_of_order_sweeper_gets_its_answer() {
+    let nothing = json!({ "checked": 0, "healed": 0, "closed": 0, "failures": 0 });
+    check_direct(
+        "order-sweeper",
+        &[
+            ("scheduled", nothing.clone()),
+            ("eventbridge-scheduler", nothing.clone()),
+            ("any-age", nothing),
+            ("malformed", refused("invalid_request", "field `minAgeSecs` is not valid")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_refund_order_gets_its_answer() {
+    let refund = |request_id: &str| {
+        let order = OutTradeNo::try_from(DEMO_PAID_ORDER.to_owned()).unwrap();
+        let number = OutRefundNo::of_request(&order, request_id);
+        json!({ "outRefundNo": number.as_str(), "status": "PROCESSING" })
+    };
+    let reason = "field `reason` is 1 to 80 bytes, without emoji and control characters";
+    check_direct(
+        "refund-order",
+        &[
+            ("too-much", refused("refund_exceeds_paid", "that is more than is left of the payment")),
+            ("valid", refund("return-1")),
+            ("request-id-reused", refused("idempotency_key_reused", "the key was used with another request")),
+            ("another-part", refund("return-2")),
+            ("unpaid", refused("refund_refused", "the order is not paid")),
+            ("unknown-order", refused("not_found", "there is no such thing")),
+            ("not-an-integer", refused("invalid_request", "field `refundFen` is not valid")),
+            ("nothing", refused("invalid_request", "field `refundFen` is from 1")),
+            ("emoji-reason", refused("invalid_request", reason)),
+        ],
+    )
+    .await;
+}
+
+fn refused(code: &str, message: &str) -> Value {
+    json!({ "errorType": code, "errorMessage": message })
 }
 
 #[test]

@@ -78,13 +78,7 @@ pub(crate) async fn seed(table: &SdkTable, parties: &Parties<'_>, now: Timestamp
 }
 
 /// An order of stickers.
-fn row(
-    parties: &Parties<'_>,
-    out_trade_no: &str,
-    quantity: u64,
-    moves: &[(&str, &str)],
-    now: Timestamp,
-) -> PutBuilder {
+fn row(parties: &Parties<'_>, out_trade_no: &str, quantity: u64, moves: &[(&str, &str)], now: Timestamp) -> PutBuilder {
     let millis = number(now.as_secs() * 1000);
     let history = moves.iter().map(|(state, by)| {
         AttributeValue::M(HashMap::from([

@@ -123,9 +123,11 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
         "CreateOrderFunction",
         "LoginFunction",
         "LogoutFunction",
+        "OrderSweeperFunction",
         "PayNotifyFunction",
         "PhoneDecryptFunction",
         "QueryOrderFunction",
+        "RefundOrderFunction",
         "TokenRefresherFunction",
         "UserInfoFunction",
     ];

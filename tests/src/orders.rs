@@ -141,7 +141,8 @@ impl World {
     /// All orders of the table, but for that of the demo user.
     pub async fn order_rows(&self) -> Vec<Row> {
         let rows = self.rows_at("ORDER#", "ORDER").await.into_iter();
-        rows.filter(|row| ![DEMO_ORDER, DEMO_PAID_ORDER].contains(&row["outTradeNo"].as_s().unwrap().as_str())).collect()
+        rows.filter(|row| ![DEMO_ORDER, DEMO_PAID_ORDER].contains(&row["outTradeNo"].as_s().unwrap().as_str()))
+            .collect()
     }
 
     /// The keys that stand for something.

@@ -42,6 +42,8 @@ pub enum Metric {
     NotificationRefused,
     /// An order was paid after it had been closed: somebody has to refund it.
     PaidAfterClosed,
+    /// The certificates that WeChat Pay signs with were due and could not be fetched.
+    PayKeysNotRefreshed,
     /// WeChat Pay has signed something that belongs to none of our orders, or does not match the one it names.
     PaymentQuarantined,
     /// A token or ticket that was due could not be refreshed.
@@ -62,6 +64,7 @@ impl Metric {
             Self::IpNotInWhitelist => "IpNotInWhitelist",
             Self::NotificationRefused => "NotificationRefused",
             Self::PaidAfterClosed => "PaidAfterClosed",
+            Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",
             Self::PaymentQuarantined => "PaymentQuarantined",
             Self::RefreshFailed => "RefreshFailed",
             Self::RefundAbnormal => "RefundAbnormal",

@@ -18,6 +18,7 @@ mod oauth_login;
 mod order_crash;
 mod order_model;
 mod orders;
+mod pay_certificates;
 mod pay_client;
 mod pay_merchant;
 mod pay_vectors;

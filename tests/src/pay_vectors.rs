@@ -55,6 +55,15 @@ impl PayVectors {
         })
     }
 
+    /// The same merchant without a public key of WeChat Pay's.
+    pub fn merchant_with_certificates(&self) -> Merchant {
+        let mut value = self.wechatpay();
+        for name in ["publicKeyId", "publicKey"] {
+            value.as_object_mut().unwrap().remove(name);
+        }
+        Merchant::parse(&Secret::new(value.to_string())).unwrap()
+    }
+
     /// That merchant.
     pub fn merchant(&self) -> Merchant {
         Merchant::parse(&Secret::new(self.wechatpay().to_string())).unwrap()
@@ -67,10 +76,15 @@ impl PayVectors {
         Merchant::parse(&Secret::new(value.to_string())).unwrap()
     }
 
+    /// The serial number of WeChat Pay's certificate.
+    pub fn platform_serial(&self) -> &str {
+        self.0["keys"]["platform_serial"].as_str().unwrap()
+    }
+
     /// WeChat Pay's key of the examples, under the serial number of its certificate.
     pub fn keyring(&self) -> Keyring {
         let key = PublicKey::from_pem(&self.key("platform_public_key")).unwrap();
-        Keyring::new([(self.0["keys"]["platform_serial"].as_str().unwrap().to_owned(), key)])
+        Keyring::new([(self.platform_serial().to_owned(), key)])
     }
 }
 

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::HeaderMap;
 use local::functions::Instance;
 use local::machine::{Machine, Options};
+use local::pay_keys::KeyMode;
 use local::sample;
 use local::sdk::SdkTable;
 use serde_json::{Value, json};
@@ -48,24 +49,29 @@ impl World {
 
     /// A machine with the embedded DynamoDB and its demo users, whatever the environment says.
     pub async fn start_embedded() -> Self {
-        Self::start_in(Env::default(), Ipv4Addr::LOCALHOST.into()).await
+        Self::start_in(Env::default(), Ipv4Addr::LOCALHOST.into(), KeyMode::default()).await
     }
 
     /// A machine with some variables set outside.
     pub async fn start_with<const N: usize>(variables: [(&str, &str); N]) -> Self {
+        Self::start_with_keys(KeyMode::default(), variables).await
+    }
+
+    /// The same, whose merchant has these keys of WeChat Pay's.
+    pub async fn start_with_keys<const N: usize>(pay_keys: KeyMode, variables: [(&str, &str); N]) -> Self {
         let mut env = outside();
         for (name, value) in variables {
             env.set(name, value);
         }
-        Self::start_in(env, Ipv4Addr::LOCALHOST.into()).await
+        Self::start_in(env, Ipv4Addr::LOCALHOST.into(), pay_keys).await
     }
 
     /// A machine at an address of its own.
     pub async fn start_at(bind: IpAddr) -> Self {
-        Self::start_in(outside(), bind).await
+        Self::start_in(outside(), bind, KeyMode::default()).await
     }
 
-    async fn start_in(env: Env, bind: IpAddr) -> Self {
+    async fn start_in(env: Env, bind: IpAddr, pay_keys: KeyMode) -> Self {
         logs::record();
         let offset_secs = Arc::<AtomicU64>::default();
         // It stands still but for what the test lets pass, so that no second turns at the wrong moment.
@@ -73,8 +79,8 @@ impl World {
             let (start, offset_secs) = (Clock::system().now(), Arc::clone(&offset_secs));
             Clock::from_fn(move || start + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
         };
-        let options =
-            Options { env, bind, clock: clock.clone(), make_table: true, whole_sandbox: true, ..Options::default() };
+        let given = Options { env, bind, clock: clock.clone(), pay_keys, ..Options::default() };
+        let options = Options { make_table: true, whole_sandbox: true, ..given };
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }
@@ -82,10 +88,16 @@ impl World {
 
     /// A machine whose functions reach their DynamoDB through a proxy. The machine that has the DynamoDB has to be kept.
     pub async fn start_with_proxy() -> (Self, DynamoDbProxy, Self) {
+        Self::start_with_proxy_and_keys(KeyMode::default()).await
+    }
+
+    /// The same, where the merchant has these keys of WeChat Pay's.
+    pub async fn start_with_proxy_and_keys(pay_keys: KeyMode) -> (Self, DynamoDbProxy, Self) {
         let behind = Self::start().await;
         let proxy = DynamoDbProxy::start(behind.machine.dynamodb_url()).await;
         let table = behind.machine.env().get("TABLE_NAME").unwrap().to_owned();
-        let world = Self::start_with([("AWS_ENDPOINT_URL_DYNAMODB", &proxy.url), ("TABLE_NAME", &table)]).await;
+        let variables = [("AWS_ENDPOINT_URL_DYNAMODB", proxy.url.as_str()), ("TABLE_NAME", &table)];
+        let world = Self::start_with_keys(pay_keys, variables).await;
         (world, proxy, behind)
     }
 

@@ -16,7 +16,7 @@ use shared::setup::Setup;
 use shared::store::orders::Source;
 use shared::store::{Orders, StoreError};
 use shared::wechat::is_visible_ascii;
-use shared::wechatpay::v3::{Notification, Notifications};
+use shared::wechatpay::v3::{NotVerified, Notification, Notifications, PayKeys};
 use shared::wechatpay::{OutTradeNo, RefundResult, RefundStatus, Trade, TradeState, Verified};
 
 /// The one event that is about a payment.
@@ -37,6 +37,7 @@ const LONGEST_ID: usize = 64;
 #[derive(Debug)]
 pub struct PayNotify {
     notifications: Notifications,
+    keys: PayKeys,
     orders: Orders,
     settlement: Settlement,
 }
@@ -50,12 +51,14 @@ impl HttpFunction for PayNotify {
 
     async fn start(setup: &Setup) -> Result<Self, ConfigError> {
         let (table, clock) = (setup.table()?, setup.clock().clone());
-        let notifications = Notifications::to(&setup.merchant().await?, &clock);
-        Ok(Self { notifications, orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock) })
+        let merchant = setup.merchant().await?;
+        let notifications = Notifications::to(&merchant, &clock);
+        let keys = PayKeys::of(&merchant, table.clone(), clock.clone());
+        Ok(Self { notifications, keys, orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock) })
     }
 
     async fn call(&self, call: &Call) -> Result<(), ApiError> {
-        match self.notifications.open(call.headers(), call.body()) {
+        match self.open(call).await? {
             Ok(notification) => self.take(&notification, call).await,
             Err(reason) => {
                 Metric::NotificationRefused.count(Self::NAME, call.request_id());
@@ -80,6 +83,19 @@ impl HttpFunction for PayNotify {
 }
 
 impl PayNotify {
+    /// Opens a notification. Where its key is not known, it may be in the table; it calls nobody else for that.
+    async fn open(&self, call: &Call) -> Result<Result<Notification, NotVerified>, StoreError> {
+        let open = || self.notifications.open(call.headers(), call.body());
+        match open() {
+            Err(NotVerified::UnknownKey)
+                if self.keys.find_for_notification(call.headers(), call.deadline()).await? =>
+            {
+                Ok(open())
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
     /// Works on what WeChat Pay has signed. What is of no order of ours is kept for a person.
     async fn take(&self, notification: &Notification, call: &Call) -> Result<(), ApiError> {
         let (deadline, work) = (call.deadline(), Work { function: Self::NAME, request_id: call.request_id() });

@@ -1,4 +1,4 @@
-//! The table: users, sessions, login codes, tokens, cards, products, orders, refunds.
+//! The table: users, sessions, login codes, tokens, cards, products, orders, refunds, keys of WeChat Pay.
 //!
 //! One table with the keys `pk` and `sk`, and `ttl` in epoch seconds. ARCHITECTURE.md lists the rows. Everything that
 //! decides something is read consistently, nothing is decided by a row that is only deleted by TTL, and no index
@@ -12,6 +12,7 @@ mod item;
 mod links;
 mod logins;
 pub mod orders;
+mod pay_keys;
 mod products;
 mod quarantine;
 pub mod refunds;
@@ -25,6 +26,7 @@ pub use cards::{Card, Cards, Codes};
 pub use links::UnionIdConflict;
 pub use logins::{Login, Logins, NewLogin, Recalled};
 pub use orders::Orders;
+pub use pay_keys::{KeptKeys, PayKeyRows, REFRESH_WITHIN, RefreshClaim, Refreshes};
 pub use products::{Product, Products, Sku};
 pub use quarantine::{Evidence, Quarantine};
 pub use refunds::Refunds;

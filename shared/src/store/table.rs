@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItem, BatchGetItemInput};
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItem, BatchWriteItemInput};
 use aws_sdk_dynamodb::operation::get_item::{GetItem, GetItemInput};
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::query::{Query, QueryInput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItems, TransactWriteItemsInput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemInput};
@@ -123,23 +124,34 @@ impl Table {
 
     /// The keys of all rows of a partition whose `sk` begins with `prefix`.
     pub(super) async fn keys(&self, pk: &str, prefix: &str, deadline: Deadline) -> Result<Vec<Key>, StoreError> {
-        let input = QueryInput::builder().table_name(&self.name).consistent_read(true);
-        let input = input
+        let input = QueryInput::builder()
             .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
             .projection_expression("pk, sk")
             .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
             .expression_attribute_values(":prefix", AttributeValue::S(prefix.to_owned()));
-        let mut keys = Vec::new();
+        self.query(input, deadline).await?.iter().map(Item::key).collect()
+    }
+
+    /// All rows of a partition.
+    pub(super) async fn items(&self, pk: &str, deadline: Deadline) -> Result<Vec<Item>, StoreError> {
+        let input = QueryInput::builder()
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()));
+        self.query(input, deadline).await
+    }
+
+    /// All pages of a query.
+    async fn query(&self, input: QueryInputBuilder, deadline: Deadline) -> Result<Vec<Item>, StoreError> {
+        let input = input.table_name(&self.name).consistent_read(true);
+        let mut items = Vec::new();
         let mut start = None;
         loop {
             let page = input.clone().set_exclusive_start_key(start).build().map_err(incomplete)?;
             let output = self.dynamodb.call::<Query>(page, deadline).await?;
-            for item in output.items.unwrap_or_default() {
-                keys.push(Item::from_attributes(item).key()?);
-            }
+            items.extend(output.items.unwrap_or_default().into_iter().map(Item::from_attributes));
             start = output.last_evaluated_key;
             if start.is_none() {
-                return Ok(keys);
+                return Ok(items);
             }
         }
     }

@@ -9,13 +9,12 @@ use lambda_http::http::{HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Verified, authorization, refund, transaction};
+use super::{PayError, PayKeys, PayRefusal, RequestId, Stamp, Tries, Verified, authorization, refund, transaction};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::env::{ConfigError, Env};
 use crate::json::Object;
-use crate::net::{Hosts, HttpClient, HttpError};
-use crate::pause::Pauses;
+use crate::net::{Hosts, HttpClient, HttpError, HttpResponse};
 use crate::store::Table;
 use crate::wechat::is_visible_ascii;
 use crate::wechatpay::{CannotSign, MchId, Merchant, OutRefundNo, OutTradeNo, PrepayId, RefundResult, Trade};
@@ -33,9 +32,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 const LONGEST_ANSWER: usize = 256 * 1024;
 
 /// Requests for one call where a repeat is harmless.
-const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const TRIES: u32 = 3;
 
 /// Characters of a prepay_id. Source: WeChat Pay v3, "JSAPI order".
 const LONGEST_PREPAY_ID: usize = 64;
@@ -60,19 +57,19 @@ impl PayHosts {
 #[derive(Debug)]
 pub struct PayClient {
     upstream: PayHosts,
-    merchant: Arc<Merchant>,
-    keys: PayKeys,
-    clock: Clock,
+    pub(super) merchant: Arc<Merchant>,
+    pub(super) keys: PayKeys,
+    pub(super) clock: Clock,
 }
 
 /// One call. Its body holds an openid, so it cannot be printed.
-struct PayCall<'a> {
-    method: Method,
-    path: String,
-    query: &'a [(&'a str, &'a str)],
-    body: &'a str,
+pub(super) struct PayCall<'a> {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: &'a str,
     /// Requests that are sent at most, whatever host they are sent to.
-    tries: u32,
+    pub(super) tries: u32,
 }
 
 #[derive(Deserialize)]
@@ -193,35 +190,33 @@ impl PayClient {
         deadline: Deadline,
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Verified<T>, PayError> {
-        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline);
-        let mut stamp = Stamp::new(&self.clock);
-        let mut other_hosts = self.upstream.hosts.count() - 1;
-        for _ in 1..call.tries {
-            let err = match self.call_once(call, &stamp, deadline, &read).await {
-                Err(err) if err.is_retryable() => err,
-                outcome => return outcome,
+        let mut tries = self.tries(call, deadline);
+        loop {
+            let outcome = match self.send(call, tries.stamp(), deadline).await {
+                Ok(response) => self.verified(&response, deadline).await.and_then(|body| {
+                    let unreadable = || PayError::Unreadable(RequestId::of(&response.headers));
+                    body.read(|body| read(body)).ok_or_else(unreadable)
+                }),
+                Err(err) => Err(err),
             };
-            if matches!(err, PayError::Transport(_)) && other_hosts > 0 && !deadline.left().is_zero() {
-                other_hosts -= 1;
-                continue;
+            match outcome {
+                Err(err) => tries.next(err).await?,
+                done => return done,
             }
-            if pauses.next().await.is_err() {
-                return Err(err);
-            }
-            stamp = Stamp::new(&self.clock);
-            other_hosts = self.upstream.hosts.count() - 1;
         }
-        self.call_once(call, &stamp, deadline, &read).await
     }
 
-    /// One request, to the preferred host.
-    async fn call_once<T>(
+    pub(super) fn tries(&self, call: &PayCall<'_>, deadline: Deadline) -> Tries<'_> {
+        Tries::new(call.tries, self.upstream.hosts.count(), &self.clock, deadline)
+    }
+
+    /// One request, to the preferred host. What comes back is a success, and nobody has looked at its signature.
+    pub(super) async fn send(
         &self,
         call: &PayCall<'_>,
         stamp: &Stamp,
         deadline: Deadline,
-        read: &impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Verified<T>, PayError> {
+    ) -> Result<HttpResponse, PayError> {
         let host = self.upstream.hosts.preferred();
         let request = self.request(call, host, stamp)?;
         let had_time = deadline.left() >= ATTEMPT_TIMEOUT;
@@ -238,17 +233,14 @@ impl PayClient {
             }
             PayError::Transport(err)
         })?;
-        let id = RequestId::of(&response.headers);
         // The status comes first: only successes are signed.
         if response.status == StatusCode::ACCEPTED {
-            return Err(PayError::Accepted(id));
+            return Err(PayError::Accepted(RequestId::of(&response.headers)));
         }
         if !response.status.is_success() {
             return Err(PayError::Refused(PayRefusal::of(&response)));
         }
-        let answer = self.merchant.keyring().verify(&response.headers, response.body, self.clock.timestamp());
-        let answer = answer.map_err(|reason| PayError::Unverified(id.clone(), reason))?;
-        answer.read(|body| read(body)).ok_or(PayError::Unreadable(id))
+        Ok(response)
     }
 
     fn request(&self, call: &PayCall<'_>, host: usize, stamp: &Stamp) -> Result<Request<Bytes>, CannotSign> {

@@ -6,14 +6,11 @@ use lambda_http::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{NotVerified, refund, transaction};
+use super::{AEAD_AES_256_GCM, NotVerified, refund, transaction};
 use crate::clock::Clock;
 use crate::fen::Fen;
 use crate::json::Object;
 use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Named, RefundResult, Trade, Verified};
-
-/// The one cipher.
-const AEAD_AES_256_GCM: &str = "AEAD_AES_256_GCM";
 
 /// Opens notifications.
 #[derive(Debug)]

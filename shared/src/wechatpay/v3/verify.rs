@@ -55,8 +55,8 @@ pub enum NotVerified {
     /// Signed, but what is in it does not decrypt.
     #[error("signed, but it does not decrypt")]
     Undecryptable,
-    /// The serial is that of no key that is configured.
-    #[error("signed with a key that is not configured")]
+    /// The serial is that of no key that is configured, and of no certificate that counts.
+    #[error("signed with a key that is not known")]
     UnknownKey,
     /// The timestamp is not of now: somebody may have kept the message.
     #[error("the timestamp is more than 300 s from now")]
@@ -122,7 +122,7 @@ impl Keyring {
         if now.secs_since(sent_at).max(sent_at.secs_since(now)) > WINDOW_SECS {
             return Err(NotVerified::Window);
         }
-        let key = self.find(serial).ok_or(NotVerified::UnknownKey)?;
+        let key = self.find(serial, now).ok_or(NotVerified::UnknownKey)?;
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", body.as_ref(), b"\n"].concat();
         let verified = STANDARD.decode(signature).is_ok_and(|signature| key.verifies(&message, &signature));
         match verified {
@@ -132,6 +132,11 @@ impl Keyring {
             false => Err(NotVerified::Signature),
         }
     }
+}
+
+/// What the key is called that a message says it is signed with.
+pub(super) fn serial(headers: &HeaderMap) -> Option<&str> {
+    required(headers, SERIAL).ok()
 }
 
 fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, NotVerified> {

@@ -58,7 +58,7 @@ pub enum SeedError {
     Store(#[from] StoreError),
 }
 
-/// Logs the demo users in, with the tokens that the sample events carry, and writes the demo order.
+/// Logs the demo users in, with the tokens that the sample events carry, and writes the demo orders.
 pub(crate) async fn seed(setup: &Setup, table: &SdkTable, user: &DemoUser) -> Result<(), SeedError> {
     let sealer = Arc::new(setup.sealer().await?);
     let logins = Logins::new(setup.table()?, sealer, setup.clock().clone(), SESSION_TTL);
@@ -73,9 +73,14 @@ pub(crate) async fn seed(setup: &Setup, table: &SdkTable, user: &DemoUser) -> Re
         };
         let login = logins.login(&new, Deadline::after(WITHIN)).await?;
         if token == DEMO_TOKEN {
-            let mch_id = setup.merchant().await?.mch_id().clone();
-            let (user_id, app_id) = (login.user.id.as_str(), user.app_id.as_str());
-            let parties = Parties { user_id, app_id, mch_id: mch_id.as_str() };
+            let (merchant, notify_url) = (setup.merchant().await?, setup.notify_url()?);
+            let parties = Parties {
+                user_id: &login.user.id,
+                openid: &new.identity.openid,
+                app_id: &new.identity.app_id,
+                mch_id: merchant.mch_id(),
+                notify_url: &notify_url,
+            };
             demo_order::seed(table, &parties, setup.clock().timestamp()).await.map_err(SeedError::Order)?;
         }
     }

@@ -161,11 +161,11 @@ impl Machine {
             let http = HttpClient::new(&Tls::from_env(&env)?, clock);
             let post = Post::new(http, &embedded.notify_url, format!("{}/pay-notify", embedded.gateway_url));
             let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, knows_people);
-            if is_kept {
-                sandbox.remember(kept_orders::read(&table).await?);
-            }
             if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
                 demo_user::seed(&setup, &table, &user).await?;
+            }
+            if dynamodb.is_some() {
+                sandbox.remember(kept_orders::read(&table).await?);
             }
             servers.push(Server::start(listener, sandbox.router(answered)));
         }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use local::catalog::{self, Catalog, Stock};
 use local::functions::Functions;
 use local::machine::{Machine, Options};
 use local::pay_keys::{KeyMode, PayKeys};
+use local::sdk::SdkTable;
 use local::{demo, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
@@ -30,6 +32,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Products and cards.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Walk the whole journey of a user on free ports, and print each exchange.
     Demo,
     /// Run everything until Ctrl-C.
@@ -40,6 +45,21 @@ enum Command {
         function: String,
         /// The case: the name of a file in `events/<function>/`, without `.json`.
         case: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum CatalogCommand {
+    /// Load products and cards into a table that is there. Region and credentials come from the environment.
+    Put {
+        /// The table.
+        #[arg(long, value_name = "NAME")]
+        table: String,
+        /// Set the stock of products that are there too. Otherwise it is left alone, because orders count it.
+        #[arg(long)]
+        set_stock: bool,
+        /// What `aws dynamodb batch-write-item --request-items` takes, whatever table it names.
+        file: PathBuf,
     },
 }
 
@@ -74,6 +94,10 @@ const PAY_KEYS: &str = "target/dev/wechatpay.json";
 #[tokio::main]
 async fn main() -> ExitCode {
     let result = match Cli::parse_from(arguments()).command {
+        Command::Catalog(CatalogCommand::Put { table, set_stock, file }) => {
+            let stock = if set_stock { Stock::Set } else { Stock::LeftAlone };
+            put_catalog(&table, &file, stock).await
+        }
         Command::Demo => run_demo().await,
         Command::Dev(dev) => run_dev(dev).await,
         Command::Event { function, case } => print_event(&function, &case),
@@ -143,6 +167,19 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
     let outcome = demo::run(&machine, |text| println!("{text}")).await;
     machine.stop().await;
     Ok(outcome?)
+}
+
+/// Nothing is written before all of the file is read.
+async fn put_catalog(table: &str, file: &Path, stock: Stock) -> Result<(), Box<dyn Error>> {
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|err| format!("{name} cannot be read: {err}"))?;
+    let catalog = Catalog::parse(&text).map_err(|err| format!("{name}: {err}"))?;
+    let mut env = Env::process();
+    env.set("TABLE_NAME", table);
+    let table = SdkTable::from_env(&env).map_err(|err| {
+        format!("{err}: set AWS_REGION, and run `eval $(aws configure export-credentials --format env)`")
+    })?;
+    Ok(catalog::put(&table, &catalog, stock, |line| println!("{line}")).await?)
 }
 
 fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {

@@ -24,6 +24,9 @@ const WECHAT_PAY: &str = "wechatPayKey";
 const PLATFORM: &str = "platformKey";
 const API_V3: &str = "apiV3Key";
 
+/// What else is written for sample events: which of them the functions know.
+const MODE: &str = "mode";
+
 const API_V3_LEN: usize = 32;
 
 /// Which of WeChat Pay's keys the merchant has. Source: 平台证书切换微信支付公钥指引.
@@ -48,7 +51,7 @@ pub struct PayKeys {
     /// The other one of WeChat Pay's, which has the first platform certificate.
     pub(crate) platform: Arc<LazyKey>,
     pub(crate) api_v3: String,
-    /// Those that the merchant has at the start. It is not kept.
+    /// Those that the merchant has at the start. It is not kept with the table.
     pub(crate) mode: KeyMode,
 }
 
@@ -111,13 +114,19 @@ impl PayKeys {
     ///
     /// If there is no such file, or something else is in it.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let keys: BTreeMap<_, _> = serde_json::from_slice(&std::fs::read(path)?)?;
+        let keys: BTreeMap<String, String> = serde_json::from_slice(&std::fs::read(path)?)?;
         let is_complete = [MERCHANT, WECHAT_PAY, PLATFORM, API_V3].iter().all(|name| keys.contains_key(*name));
-        if is_complete { Self::kept(&keys) } else { Err(io::Error::other("there are other keys in it")) }
+        if !is_complete {
+            return Err(io::Error::other("there are other keys in it"));
+        }
+        let mode = keys.get(MODE).map(|mode| serde_json::from_value(mode.as_str().into())).transpose()?;
+        Ok(Self { mode: mode.unwrap_or_default(), ..Self::kept(&keys)? })
     }
 
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        write_private(path, &json!(self.to_keep()))
+        let mut keys = json!(self.to_keep());
+        keys[MODE] = json!(self.mode);
+        write_private(path, &keys)
     }
 
     /// What the functions are told: the value of `WECHATPAY`.
@@ -173,6 +182,17 @@ mod tests {
         let mut damaged = keys.to_keep();
         damaged.insert(WECHAT_PAY.to_owned(), "x".to_owned());
         assert_eq!(PayKeys::kept(&damaged).unwrap_err().to_string(), "wechatPayKey is damaged");
+    }
+
+    #[test]
+    fn who_signs_sample_events_knows_which_keys_the_functions_have() {
+        let path = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
+        for mode in [KeyMode::PublicKey, KeyMode::Certificates, KeyMode::Both] {
+            PayKeys { mode, ..PayKeys::random() }.write(&path).unwrap();
+            let keys = PayKeys::read(&path);
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(keys.unwrap().mode, mode);
+        }
     }
 
     #[test]

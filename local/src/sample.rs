@@ -97,7 +97,7 @@ pub fn sign(mut event: Value, keys: &PayKeys, now: SystemTime) -> Result<Value, 
     }
     let body = event["body"].as_str().unwrap_or_default();
     let body = encrypted(body, keys, now, tamper).unwrap_or_else(|| body.to_owned());
-    let signed = pay::Signatory::public_key(keys).sign(body, Timestamp::from(now).as_secs(), tamper);
+    let signed = pay::Signatory::known(keys).sign(body, Timestamp::from(now).as_secs(), tamper);
     event["headers"]["content-length"] = signed.body.len().to_string().into();
     for (name, value) in signed.headers {
         event["headers"][name.to_ascii_lowercase()] = value.into();

@@ -170,7 +170,7 @@ async fn answer(State(log): State<Log>, parts: Parts, body: Bytes) -> impl IntoR
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (content_type, answer) = match log.name {
         WECHAT => ("text/plain", wechat(&call)),
-        WECHATPAY => ("application/json", wechatpay::answer()),
+        WECHATPAY => ("application/json", wechatpay::answer(&call, &json)),
         DYNAMODB => ("application/x-amz-json-1.0", dynamodb(&call, &json)),
         _ => ("application/x-amz-json-1.1", json!({ "SecretString": secret(&json) })),
     };
@@ -208,6 +208,8 @@ fn dynamodb(call: &str, body: &Value) -> Value {
             row["sk"] = key["sk"].clone();
             json!({ "Responses": { TABLE: [row] }, "UnprocessedKeys": {} })
         }
+        // Nobody has asked for a refund yet.
+        "GetItem" if body["Key"]["sk"]["S"].as_str().unwrap().starts_with("REFUND#") => json!({}),
         "GetItem" => json!({ "Item": item(body["Key"]["pk"]["S"].as_str().unwrap()) }),
         // Who claims a key reads what was written.
         "UpdateItem" if body["Key"]["sk"]["S"].as_str().unwrap().starts_with("IDEMPOTENCY#") => {
@@ -225,6 +227,15 @@ fn dynamodb(call: &str, body: &Value) -> Value {
 /// A row as the functions write them.
 fn item(pk: &str) -> Value {
     match pk.split('#').next().unwrap() {
+        "ORDER" if pk.ends_with(wechatpay::PAID_OUT_TRADE_NO) => {
+            let mut paid = item("ORDER");
+            paid["outTradeNo"] = json!({ "S": wechatpay::PAID_OUT_TRADE_NO });
+            paid["totalFen"] = json!({ "N": "3000" });
+            paid["tradeState"] = json!({ "S": "SUCCESS" });
+            paid["transactionId"] = json!({ "S": wechatpay::TRANSACTION_ID });
+            paid["paidAt"] = json!({ "N": "1" });
+            paid
+        }
         "ORDER" => json!({
             "outTradeNo": { "S": wechatpay::OUT_TRADE_NO },
             "userId": { "S": USER_ID },

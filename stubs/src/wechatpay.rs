@@ -17,8 +17,10 @@ use shared::clock::Clock;
 
 use crate::binaries::root;
 
-/// The order of the sample events.
+/// The orders of the sample events.
 pub(crate) const OUT_TRADE_NO: &str = "demoOrder00000000000000000000001";
+pub(crate) const PAID_OUT_TRADE_NO: &str = "demoOrder00000000000000000000002";
+pub(crate) const TRANSACTION_ID: &str = "4200000000000000000000000001";
 pub(crate) const MCH_ID: &str = "1900000001";
 pub(crate) const TOTAL_FEN: u64 = 100;
 
@@ -44,9 +46,19 @@ pub fn merchant() -> String {
     .to_string()
 }
 
-/// The answer to any call: an order waits to be paid.
-pub(crate) fn answer() -> Value {
-    json!({ "prepay_id": "wx201410272009395522657a690389285100" })
+/// An order waits to be paid, or a refund is under way.
+pub(crate) fn answer(call: &str, body: &Value) -> Value {
+    if call != "refunds" {
+        return json!({ "prepay_id": "wx201410272009395522657a690389285100" });
+    }
+    json!({
+        "refund_id": "50000000382019052709732678859",
+        "out_refund_no": body["out_refund_no"],
+        "transaction_id": TRANSACTION_ID,
+        "out_trade_no": body["out_trade_no"],
+        "status": "PROCESSING",
+        "amount": body["amount"],
+    })
 }
 
 /// The headers of something that WeChat Pay sends now.

@@ -78,6 +78,24 @@ async fn a_binary_that_is_invoked_directly_takes_and_returns_json() {
 }
 
 #[tokio::test]
+async fn the_binaries_of_refunds_and_sweeps_take_and_return_json() {
+    let world = World::start_embedded().await;
+    let process = Process::start(&binary("refund-order").await, &variables(&world, "RefundOrderFunction")).await;
+    let reply = process.invoke(&event("refund-order", "valid")).await.outcome.unwrap();
+    assert_eq!(reply["status"], "PROCESSING", "{reply}");
+    let refused = process.invoke(&event("refund-order", "too-much")).await.outcome.unwrap_err();
+    assert_eq!(refused["errorType"], "refund_exceeds_paid");
+    let written = text(process.stop().await);
+    assert!(written.contains(r#""code":"refund_exceeds_paid""#), "{written}");
+    let process = Process::start(&binary("order-sweeper").await, &variables(&world, "OrderSweeperFunction")).await;
+    let reply = process.invoke(&event("order-sweeper", "any-age")).await.outcome.unwrap();
+    assert_eq!(reply["failures"], 0, "{reply}");
+    let written = text(process.stop().await) + &written;
+    assert!(written.contains(r#""message":"swept""#), "{written}");
+    assert!(!written.contains("oDemoUserOfTheLocalMachine"), "{written}");
+}
+
+#[tokio::test]
 async fn a_binary_logs_json_lines_without_secrets_at_trace() {
     let world = World::start_embedded().await;
     let variables = variables(&world, "LoginFunction");
@@ -119,9 +137,11 @@ async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
         "card-ext",
         "create-order",
         "logout",
+        "order-sweeper",
         "pay-notify",
         "phone-decrypt",
         "query-order",
+        "refund-order",
         "token-refresher",
         "user-info",
     ] {

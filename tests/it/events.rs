@@ -2,13 +2,14 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use local::demo_order::DEMO_ORDER;
+use local::demo_order::{DEMO_ORDER, DEMO_PAID_ORDER};
 use local::demo_user::DEMO_SESSION_KEY;
 use local::functions::Functions;
 use local::sample;
 use serde_json::{Value, json};
 use shared::wechat::SessionKey;
 use shared::wechat::open_data::EncryptedData;
+use shared::wechatpay::{OutRefundNo, OutTradeNo};
 use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::http::Reply;
 use tests::root;
@@ -171,18 +172,18 @@ async fn every_event_of_pay_notify_gets_its_answer() {
     let instance = world.instance("pay-notify").await;
     let refused = Some(json!({ "code": "FAIL", "message": "not verified" }));
     let expected = [
-        ("wrong-amount", 204, None),
-        ("valid", 204, None),
-        ("unknown-order", 204, None),
-        ("refund", 204, None),
-        ("signtest", 401, refused.clone()),
-        ("stale", 401, refused.clone()),
-        ("tampered", 401, refused.clone()),
-        ("not-json", 401, refused),
+        ("wrong-amount", 204, None, "NOTPAY"),
+        ("valid", 204, None, "SUCCESS"),
+        ("unknown-order", 204, None, "SUCCESS"),
+        ("refund", 204, None, "REFUND"),
+        ("signtest", 401, refused.clone(), "REFUND"),
+        ("stale", 401, refused.clone(), "REFUND"),
+        ("tampered", 401, refused.clone(), "REFUND"),
+        ("not-json", 401, refused, "REFUND"),
     ];
     let cases: Vec<_> = expected.iter().map(|(case, ..)| (*case, Value::Null)).collect();
     expect_every_file("pay-notify", &cases);
-    for (case, status, body) in expected {
+    for (case, status, body, state) in expected {
         let event = sample::fresh(&root(), "pay-notify", case, world.now()).unwrap();
         let event = sample::sign(event, world.machine.pay_keys(), world.now()).unwrap();
         let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
@@ -194,9 +195,10 @@ async fn every_event_of_pay_notify_gets_its_answer() {
             .map(|body| serde_json::from_str::<Value>(body).unwrap());
         assert_eq!(json, body, "{case}");
         let rows = world.rows().await;
-        let row = rows.iter().find(|row| row["pk"].as_s().unwrap() == &format!("ORDER#{DEMO_ORDER}")).unwrap();
-        let is_paid = case != "wrong-amount";
-        assert_eq!(row["tradeState"].as_s().unwrap(), if is_paid { "SUCCESS" } else { "NOTPAY" }, "{case}");
+        let key = (format!("ORDER#{DEMO_ORDER}"), "ORDER".to_owned());
+        let row = rows.iter().find(|row| (row["pk"].as_s().unwrap(), row["sk"].as_s().unwrap()) == (&key.0, &key.1));
+        let row = row.unwrap();
+        assert_eq!(row["tradeState"].as_s().unwrap(), state, "{case}");
     }
 }
 
@@ -207,7 +209,6 @@ async fn every_event_of_token_refresher_gets_its_answer() {
         let tokens = tokens.iter().map(|(app, kind)| json!({ "appId": app, "kind": kind, "expiresIn": 7200 }));
         json!({ "refreshed": tokens.collect::<Vec<_>>(), "failures": [] })
     };
-    let refused = |message: &str| json!({ "errorType": "invalid_request", "errorMessage": message });
     let all = refreshed(&[
         (mini_program, "access_token"),
         (official_account, "access_token"),
@@ -224,11 +225,56 @@ async fn every_event_of_token_refresher_gets_its_answer() {
             ("one-token", one.clone()),
             ("after-refusal", one),
             ("ticket", refreshed(&[(official_account, "wx_card")])),
-            ("unknown-app", refused("field `appId` is not an app of this backend")),
-            ("malformed", refused("field `kind` is not valid")),
+            ("unknown-app", refused("invalid_request", "field `appId` is not an app of this backend")),
+            ("malformed", refused("invalid_request", "field `kind` is not valid")),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn every_event_of_order_sweeper_gets_its_answer() {
+    let nothing = json!({ "checked": 0, "healed": 0, "closed": 0, "failures": 0 });
+    check_direct(
+        "order-sweeper",
+        &[
+            ("scheduled", nothing.clone()),
+            ("eventbridge-scheduler", nothing.clone()),
+            ("any-age", nothing),
+            ("malformed", refused("invalid_request", "field `minAgeSecs` is not valid")),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn every_event_of_refund_order_gets_its_answer() {
+    let refund = |request_id: &str| {
+        let order = OutTradeNo::try_from(DEMO_PAID_ORDER.to_owned()).unwrap();
+        let number = OutRefundNo::of_request(&order, request_id);
+        json!({ "outRefundNo": number.as_str(), "status": "PROCESSING" })
+    };
+    let reason = "field `reason` is 1 to 80 bytes, without emoji and control characters";
+    let expected = [
+        ("too-much", refused("refund_exceeds_paid", "that is more than is left of the payment")),
+        ("valid", refund("return-1")),
+        ("request-id-reused", refused("idempotency_key_reused", "the key was used with another request")),
+        ("another-part", refund("return-2")),
+        ("unpaid", refused("refund_refused", "the order is not paid")),
+        ("unknown-order", refused("not_found", "there is no such thing")),
+        ("not-an-integer", refused("invalid_request", "field `refundFen` is not valid")),
+        ("nothing", refused("invalid_request", "field `refundFen` is from 1")),
+        ("emoji-reason", refused("invalid_request", reason)),
+    ];
+    expect_every_file("refund-order", &expected);
+    let world = World::start_embedded().await;
+    for (case, expected) in &expected {
+        invoke_direct(&world, "refund-order", case, expected).await;
+    }
+}
+
+fn refused(code: &str, message: &str) -> Value {
+    json!({ "errorType": code, "errorMessage": message })
 }
 
 #[test]
@@ -336,15 +382,19 @@ async fn check(function: &str, expected: &[(&str, Value)]) {
 }
 
 /// Each event at a machine of its own: a refresh leaves something behind.
+/// Each event on a machine of its own.
 async fn check_direct(function: &str, expected: &[(&str, Value)]) {
     expect_every_file(function, expected);
     for (case, expected) in expected {
-        let world = World::start_embedded().await;
-        let event = sample::fresh(&root(), function, case, world.now()).unwrap();
-        let result = world.instance(function).await.invoke(event.to_string().into_bytes(), world.now()).await;
-        let outcome = result.map_or_else(|err| json!(err), |reply| serde_json::from_slice(&reply).unwrap());
-        assert_eq!(&outcome, expected, "{case}");
+        invoke_direct(&World::start_embedded().await, function, case, expected).await;
     }
+}
+
+async fn invoke_direct(world: &World, function: &str, case: &str, expected: &Value) {
+    let event = sample::fresh(&root(), function, case, world.now()).unwrap();
+    let result = world.instance(function).await.invoke(event.to_string().into_bytes(), world.now()).await;
+    let outcome = result.map_or_else(|err| json!(err), |reply| serde_json::from_slice(&reply).unwrap());
+    assert_eq!(&outcome, expected, "{case}");
 }
 
 fn expect_every_file(function: &str, expected: &[(&str, Value)]) {

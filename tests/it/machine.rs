@@ -21,7 +21,7 @@ async fn the_demo_walks_the_whole_journey() {
     let world = World::start_embedded().await;
     let mut exchanges = Vec::new();
     demo::run(&world.machine, |text| exchanges.push(text.to_owned())).await.unwrap();
-    assert_eq!(exchanges.len(), 34, "{exchanges:#?}");
+    assert_eq!(exchanges.len(), 37, "{exchanges:#?}");
     let told = exchanges.iter().find(|text| text.starts_with("\n# WeChat Pay's notification\nPOST http://127.0.0.1:"));
     assert!(told.is_some_and(|text| text.contains("/pay-notify\nevent \"") && text.ends_with("\n-> 204")), "{told:?}");
 }
@@ -123,9 +123,11 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
         "CreateOrderFunction",
         "LoginFunction",
         "LogoutFunction",
+        "OrderSweeperFunction",
         "PayNotifyFunction",
         "PhoneDecryptFunction",
         "QueryOrderFunction",
+        "RefundOrderFunction",
         "TokenRefresherFunction",
         "UserInfoFunction",
     ];

@@ -5,6 +5,7 @@ mod binaries;
 mod budget;
 mod card_account;
 mod card_ext;
+mod catalog_put;
 mod configuration;
 mod early;
 mod events;

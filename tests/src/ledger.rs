@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::demo_order::DEMO_ORDER;
+use local::demo_order::{DEMO_ORDER, DEMO_PAID_ORDER};
 use serde_json::{Map, Value};
 
 use crate::world::{Row, World};
@@ -36,7 +36,7 @@ pub struct Facts<'a> {
 pub struct Ledger(Vec<Value>);
 
 impl Ledger {
-    /// The table as it is now, without the demo order, which every machine has and nobody made.
+    /// The table as it is now, without the demo orders, which every machine has and nobody made.
     pub async fn read(world: &World) -> Self {
         let rows = world.rows().await.into_iter().map(json);
         let mut rows: Vec<_> = rows.filter(is_of_orders).collect();
@@ -45,6 +45,7 @@ impl Ledger {
             let user = format!("USER#{}", demo["userId"].as_str().unwrap());
             rows.retain(|row| row["pk"] != *user);
         }
+        rows.retain(|row| row["outTradeNo"] != DEMO_PAID_ORDER);
         rows.sort_by_cached_key(|row| (row["pk"].to_string(), row["sk"].to_string()));
         Self(rows)
     }

@@ -48,6 +48,12 @@ impl<P: FnMut(&str)> Journey<'_, P> {
         self.exchange(step, request, body, StatusCode::OK).await
     }
 
+    /// What no route leads to: a person of the shop's invokes it, or a schedule does.
+    pub(super) async fn invoke(&mut self, step: &str, function: &str, body: Value) -> Result<Value, DemoError> {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.machine.gateway_url());
+        self.exchange(step, Request::post(url), body, StatusCode::OK).await
+    }
+
     /// The person pays, with what `wx.requestPayment` is given.
     pub(super) async fn pay(&mut self, order: &Value) -> Result<(), DemoError> {
         let (step, payment) = ("wx.requestPayment", json!({ "payment": order["payment"] }));
@@ -78,9 +84,13 @@ impl<P: FnMut(&str)> Journey<'_, P> {
     }
 
     pub(super) async fn is_paid(&mut self, step: &str, token: &str, order: &Value) -> Result<(), DemoError> {
-        let number = json!({ "outTradeNo": order["outTradeNo"] });
-        let reply = self.call(step, "query-order", Some(token), number).await?;
+        let reply = self.query(step, token, order).await?;
         self.expect(reply["status"] == "SUCCESS", step, "SUCCESS")
+    }
+
+    pub(super) async fn query(&mut self, step: &str, token: &str, order: &Value) -> Result<Value, DemoError> {
+        let number = json!({ "outTradeNo": order["outTradeNo"] });
+        self.call(step, "query-order", Some(token), number).await
     }
 
     /// A call that is refused with that code.

@@ -106,7 +106,24 @@ async fn order<P: FnMut(&str)>(journey: &mut Journey<'_, P>, token: &str) -> Res
     journey.exchange("notifications get lost", off, json!({ "enabled": false }), StatusCode::OK).await?;
     let order = journey.order("another order", "demo-2", token, items).await?;
     journey.pay(&order).await?;
-    journey.is_paid("so WeChat Pay is asked", token, &order).await
+    journey.is_paid("so WeChat Pay is asked", token, &order).await?;
+    refund(journey, token, &order).await
+}
+
+/// A part of an order is refunded, and nobody is told: the sweep finds out.
+async fn refund<P: FnMut(&str)>(journey: &mut Journey<'_, P>, token: &str, order: &Value) -> Result<(), DemoError> {
+    let wish = json!({
+        "outTradeNo": order["outTradeNo"], "refundFen": 200, "requestId": "demo-1", "reason": "两张贴纸坏了",
+    });
+    let step = "a part is refunded";
+    let refund = journey.invoke(step, "refund-order", wish).await?;
+    journey.expect(refund["status"] == "PROCESSING", step, "PROCESSING")?;
+    let step = "the sweep asks what became of it";
+    let swept = journey.invoke(step, "order-sweeper", json!({ "minAgeSecs": 0 })).await?;
+    journey.expect(swept["healed"] == 1 && swept["failures"] == 0, step, "one that is healed")?;
+    let step = "the order is partly refunded";
+    let reply = journey.query(step, token, order).await?;
+    journey.expect(reply["status"] == "REFUND" && reply["refundedFen"] == 200, step, "200 fen of 4100")
 }
 
 /// Cards of each kind, and a sign-in at the official account that owns them.

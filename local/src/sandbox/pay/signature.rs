@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::random;
 
 use super::tamper::Tamper;
-use crate::pay_keys::PayKeys;
+use crate::pay_keys::{KeyMode, PayKeys};
 use crate::rsa_key::LazyKey;
 
 /// The signature's way, as its header says.
@@ -35,8 +35,16 @@ pub(crate) struct Signatory {
 
 impl Signatory {
     /// The one that has an id.
-    pub(crate) fn public_key(keys: &PayKeys) -> Self {
+    pub(super) fn public_key(keys: &PayKeys) -> Self {
         Self { key: Arc::clone(&keys.wechat_pay), serial: keys.wechat_pay.public_key_id() }
+    }
+
+    /// One that the merchant knows from the start, or can ask for.
+    pub(crate) fn known(keys: &PayKeys) -> Self {
+        match keys.mode {
+            KeyMode::Certificates => Self::certified(&keys.platform),
+            KeyMode::Both | KeyMode::PublicKey => Self::public_key(keys),
+        }
     }
 
     /// One that has a certificate.

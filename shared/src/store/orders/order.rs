@@ -25,8 +25,6 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// How it stands.
     pub state: OrderState,
-    /// When it was made.
-    pub created_at: Timestamp,
     /// Until when it can be paid.
     pub time_expire: Timestamp,
     /// What WeChat Pay is told of it: always the same bytes. Holds the payer's openid.

@@ -116,7 +116,6 @@ pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
         total: Fen::new(row.number(TOTAL_FEN)?),
         lines: row.list(LINES, read_line)?,
         state: OrderState::parse(row.str(TRADE_STATE)?).ok_or(StoreError::Corrupt(TRADE_STATE))?,
-        created_at: row.time(attr::CREATED_AT)?,
         time_expire: row.time(TIME_EXPIRE)?,
         prepay_body: Secret::new(row.str(PREPAY_BODY)?),
         prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or(StoreError::Corrupt(PREPAY_ASKED_AT_MS))?,

@@ -255,6 +255,8 @@ fn item(pk: &str) -> Value {
             "priceFen": { "N": "100" },
         }),
         "CARD" => json!({ "codes": { "S": "wechat" } }),
+        // The certificates of WeChat Pay were fetched a moment ago.
+        "PAYKEY" => json!({ "refreshedAtMs": { "N": now_ms() } }),
         "TOKEN" => {
             let sealer = Sealer::parse(&Secret::new(SEAL_KEY)).expect("the key is long enough");
             let sealed = sealer.seal(&[b'x'; 136], &format!("{pk}\nTOKEN\nsealed"));

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use local::functions::Instance;
 use local::pay_keys::KeyMode;
+use serde_json::json;
 use shared::wechatpay::v3::Refreshed;
 use tests::dynamodb_proxy::Kind;
 use tests::notifications::Notice;
+use tests::pay_keys::CERTIFICATES;
 use tests::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -46,6 +48,32 @@ async fn an_unknown_serial_leaves_a_mark_and_the_next_schedule_fetches_it() {
     assert_eq!(world.notice_by("certificate", &number).await.send(&world).await.status, 204);
     assert_eq!(world.order_row(&number).await.story(), "NOTPAY create, SUCCESS notify");
     assert_eq!((world.refresh_keys().await.unwrap(), world.downloads().await), (Refreshed::NotDue, 2));
+}
+
+#[tokio::test]
+async fn the_sweeper_fetches_what_a_notification_has_marked() {
+    let world = World::start_with_keys(KeyMode::Both, []).await;
+    let number = paid(&world).await;
+    let sweep = async || {
+        let reply = world.invoke("order-sweeper", &json!({})).await;
+        assert_eq!(reply.json["failures"], 0, "{:?}", reply.json);
+        world.downloads().await
+    };
+    // The first of all, and one of which a notification tells nothing.
+    assert_eq!(sweep().await, 1);
+    world.advance(MINUTE);
+    assert_eq!(sweep().await, 1);
+    for step in ["announce", "sign"] {
+        world.rotate(step).await;
+    }
+    assert_eq!(world.notice_by("certificate", &number).await.send(&world).await.status, 401);
+    assert_eq!(sweep().await, 2);
+    world.advance(MINUTE);
+    assert_eq!((world.notice_by("certificate", &number).await.send(&world).await.status, sweep().await), (204, 2));
+    // A sweep that cannot fetch them says so, and sweeps all the same.
+    world.advance(12 * 60 * MINUTE);
+    world.fault(CERTIFICATES, json!({ "status": 500, "times": 3 })).await;
+    assert_eq!(world.invoke("order-sweeper", &json!({})).await.json["failures"], 1);
 }
 
 #[tokio::test]
@@ -89,8 +117,7 @@ async fn what_is_no_serial_of_a_certificate_is_looked_for_nowhere() {
     }
     // Nor is one that is too old, or has no signature, or is a probe of a key that is known.
     assert_eq!(status(&world, &instance, &notice.clone().without("wechatpay-signature")).await, 401);
-    let probe =
-        Notice::forge(&world, serde_json::json!({ "outTradeNo": number, "signer": "publicKey", "tamper": "signtest" }));
+    let probe = Notice::forge(&world, json!({ "outTradeNo": number, "signer": "publicKey", "tamper": "signtest" }));
     assert_eq!(status(&world, &instance, &probe.await).await, 401);
     world.advance(6 * MINUTE);
     assert_eq!(status(&world, &instance, &notice).await, 401);

@@ -69,7 +69,7 @@ fn refund(row: &HashMap<String, AttributeValue>) -> Option<KeptRefund> {
         out_refund_no: text("outRefundNo")?,
         refund_id: text("refundId"),
         refund_fen: number("refundFen")?,
-        status: text("status")?,
+        status: text("refundStatus")?,
         created_at: Timestamp::from_secs(number("createdAt")?),
     })
 }

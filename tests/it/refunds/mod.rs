@@ -1,0 +1,9 @@
+//! `refund-order`, and what WeChat Pay tells of refunds.
+
+mod answers;
+mod asking;
+mod ends;
+mod input;
+mod orders;
+mod refusals;
+mod told;

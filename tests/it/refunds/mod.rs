@@ -6,4 +6,5 @@ mod ends;
 mod input;
 mod orders;
 mod refusals;
+mod together;
 mod told;

@@ -3,6 +3,7 @@
 mod answers;
 mod asking;
 mod ends;
+mod forged;
 mod input;
 mod orders;
 mod refusals;

@@ -29,6 +29,7 @@ mod phone_session;
 mod process;
 mod profile_unionid;
 mod properties;
+mod refunds;
 mod sandbox;
 mod sandbox_certificates;
 mod sandbox_deliveries;

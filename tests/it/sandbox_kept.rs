@@ -93,7 +93,7 @@ async fn write_refund(kept: &Kept, order: &str, refund: &str, status: &str, refu
         ("sk", format!("REFUND#{refund}")),
         ("outTradeNo", order.to_owned()),
         ("outRefundNo", refund.to_owned()),
-        ("status", status.to_owned()),
+        ("refundStatus", status.to_owned()),
     ] {
         put = put.item(name, text(&value));
     }

@@ -50,15 +50,18 @@ impl Settlement {
         told: &Told<'_>,
         (now, deadline): (Timestamp, Deadline),
     ) -> Result<Result<RefundState, Mismatch>, StoreError> {
-        if let Some(refund) = &known
-            && refund.amount != result.refund
-        {
-            return Ok(Err(Mismatch("amount.refund")));
-        }
         let fact = match fact(order, result, now) {
             Ok(fact) => fact,
             Err(mismatch) => return Ok(Err(mismatch)),
         };
+        let known = match known {
+            Some(refund) => Some(refund),
+            None => self.refunds.find(&order.out_trade_no, &result.out_refund_no, deadline).await?,
+        };
+        // Before the order is moved on.
+        if let Some(Err(mismatch)) = known.as_ref().map(|refund| fits(refund, result, state)) {
+            return Ok(Err(mismatch));
+        }
         let happening = Happening { fact, source: told.source, why: told.id.to_owned() };
         let matches = |order: &Order| self::fact(order, result, now).is_ok();
         self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
@@ -91,6 +94,12 @@ fn abnormal(result: &RefundResult, Work { function, request_id }: Work<'_>) {
         "the refund is abnormal: handle it on the merchant platform"
     );
     Metric::RefundAbnormal.count(function, request_id);
+}
+
+/// Whether what WeChat Pay says can be about a refund as we know it.
+fn fits(refund: &Refund, result: &RefundResult, state: RefundState) -> Result<(), Mismatch> {
+    same(refund.amount == result.refund, "amount.refund")?;
+    same(refund.state.after(state).is_ok(), "status")
 }
 
 /// That there is a refund, if it is one of this order.

@@ -86,16 +86,18 @@ async fn another_kind_of_event_is_kept() {
     let caller = world.caller().await;
     let number = ordered(&world, &caller, "key").await;
     let payment = world.payment_of(&number).await;
-    for (event_type, original_type) in [
-        ("REFUND.SUCCESS", "refund"),
-        ("REFUND.ABNORMAL", "refund"),
-        ("REFUND.CLOSED", "refund"),
-        ("TRANSACTION.NEWS", "transaction"),
-        ("transaction.success", "transaction"),
-        ("", ""),
+    for (event_type, original_type, reason) in [
+        // A payment is not what these are about.
+        ("REFUND.SUCCESS", "refund", "unreadable"),
+        ("REFUND.ABNORMAL", "refund", "unreadable"),
+        ("REFUND.CLOSED", "refund", "unreadable"),
+        ("TRANSACTION.NEWS", "transaction", "neither a payment nor a refund"),
+        ("transaction.success", "transaction", "neither a payment nor a refund"),
+        ("REFUND", "refund", "neither a payment nor a refund"),
+        ("", "", "neither a payment nor a refund"),
     ] {
         let wish = json!({ "resource": payment, "eventType": event_type, "originalType": original_type });
-        assert_kept(&world, &Notice::forge(&world, wish).await, event_type, "not a payment").await;
+        assert_kept(&world, &Notice::forge(&world, wish).await, event_type, reason).await;
     }
     assert_eq!(world.order_row(&number).await.story(), "NOTPAY create");
 }

@@ -130,18 +130,23 @@ impl Refunds {
     }
 
     /// Whether the caller may ask WeChat Pay for a refund that was reserved before: nobody releases it then by what was
-    /// answered before that. If not, somebody has released it, or it is accepted.
+    /// answered before that. If not, somebody has released it, or asks for it as well, or it is accepted.
     ///
     /// # Errors
     ///
-    /// If the table gives no answer before the deadline.
+    /// If the table gives no answer before the deadline, or nobody has ever asked.
     pub async fn ask_again(&self, refund: &mut Refund, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let values =
-            HashMap::from([number(":now", now.as_millis()), text(":reserved", RefundState::Reserved.as_str())]);
+        let seen = refund.asked_at.ok_or(StoreError::Corrupt("askedAtMs"))?.as_millis();
+        let values = HashMap::from([
+            // No two who ask have the same time, whatever their clocks say: by it each knows the row for its own.
+            number(":now", now.as_millis().max(seen.saturating_add(1))),
+            number(":seen", seen),
+            text(":reserved", RefundState::Reserved.as_str()),
+        ]);
         let change = Change {
             key: key(refund),
             update: "SET askedAtMs = :now",
-            condition: Some("refundStatus = :reserved"),
+            condition: Some("refundStatus = :reserved AND askedAtMs = :seen"),
             values,
         };
         match self.table.change(change, deadline).await? {

@@ -1,0 +1,11 @@
+//! `refund-order`, and what WeChat Pay tells of refunds.
+
+mod answers;
+mod asking;
+mod ends;
+mod forged;
+mod input;
+mod orders;
+mod refusals;
+mod together;
+mod told;

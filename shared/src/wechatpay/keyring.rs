@@ -121,3 +121,92 @@ impl fmt::Debug for PublicKey {
         f.write_str("PublicKey")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A certificate of an elliptic curve, made for this test.
+    const EC: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBczCCARmgAwIBAgIUCkVsQKwKAqZEo4F4/1fIcMXd42AwCgYIKoZIzj0EAwIw\n\
+        DzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjExNTA1MzNaFw0zNjExMTgxNTA1MzNa\n\
+        MA8xDTALBgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQuESFS\n\
+        gowqMu5jpe0BHzMhSkRxhQf7UP1HPXAdKOhrhwoMK9YeJakFnxZFCoy8KXd2l9Ci\n\
+        eV4cFihDUCSbMN58o1MwUTAdBgNVHQ4EFgQUoj6KIlPEjgQjACvOVM+UgXvbIzYw\n\
+        HwYDVR0jBBgwFoAUoj6KIlPEjgQjACvOVM+UgXvbIzYwDwYDVR0TAQH/BAUwAwEB\n\
+        /zAKBggqhkjOPQQDAgNIADBFAiEAyxL6MdfNZio6pBrwBqMzCSONwTaqJ66L9GNN\n\
+        iLrLylwCICq2RclbwohTJws9ydC8nyf4SmwuUGXzCY8DmQ995bc7\n\
+        -----END CERTIFICATE-----\n";
+    /// One of a key of 1024 bits, made for this test.
+    const SHORT: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIB+jCCAWOgAwIBAgIUfGVJII7iEP2xGOMhYtXItIsIzcIwDQYJKoZIhvcNAQEL\n\
+        BQAwDzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjExNTA1MzNaFw0zNjExMTgxNTA1\n\
+        MzNaMA8xDTALBgNVBAMMBHRlc3QwgZ8wDQYJKoZIhvcNAQEBBQADgY0AMIGJAoGB\n\
+        ALvoYtlN9upl4o5DbyYFUuQd3BdYdd/QUadXDofJXUieTphwTAWBd+xC2ZTiqirt\n\
+        4Usc71iyJq5EPEhkUqGZj8tlJ1rWheJ194y9p/cJS0T1dh3skq7Z31yvdu6PA4FX\n\
+        lCNHe2RSQRsg5JdvmGkR8UVXq/mISNg4fWeX6pPPMDKdAgMBAAGjUzBRMB0GA1Ud\n\
+        DgQWBBSv5IwDG7m9/+RRGk+UexasyWKSBTAfBgNVHSMEGDAWgBSv5IwDG7m9/+RR\n\
+        Gk+UexasyWKSBTAPBgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBCwUAA4GBAFcO\n\
+        ktawk7XV5U6BJYZg0Sg4CzCn+OlM2NwU+eir6zVHxmNz6E0+QforMfkzZh/C3FXZ\n\
+        xxOt7WulmZ0XmjXd13Zi0bPKnXJYqFyDLxesBOAELeNUaJZ6F84YpR7Eo6MJAJ+G\n\
+        DLDSn+lyPFAdSpWdfHGhXlcG+mRfcQuBdG3xtoay\n\
+        -----END CERTIFICATE-----\n";
+
+    const SERIAL: &str = "D7CE59D1F522D701";
+    const NOW: Timestamp = Timestamp::from_secs(1_722_850_421);
+
+    /// The published certificate of WeChat Pay's examples.
+    fn published() -> String {
+        let vectors: Value = serde_json::from_str(include_str!("../../../tests/vectors/pay_v3.json")).unwrap();
+        vectors["keys"]["platform_certificate"].as_str().unwrap().to_owned()
+    }
+
+    fn certificate(serial: &str, expires_at: u64) -> Certificate {
+        let key = X509::from_pem(published().as_bytes()).unwrap().key.unwrap();
+        Certificate { serial: serial.to_owned(), key, expires_at: Timestamp::from_secs(expires_at) }
+    }
+
+    #[test]
+    fn a_certificate_says_its_serial_number_and_its_key() {
+        let published = X509::from_pem(published().as_bytes()).unwrap();
+        assert_eq!((published.serial.as_str(), published.key.is_some()), (SERIAL, true));
+        for other in [EC, SHORT] {
+            assert!(X509::from_pem(other.as_bytes()).unwrap().key.is_none());
+        }
+        for none in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            assert!(X509::from_pem(none.as_bytes()).is_none(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_counts_until_it_ends_and_by_its_whole_serial() {
+        let keyring = Keyring::new([]);
+        keyring.set_certificates(vec![certificate(SERIAL, NOW.as_secs() + 1), certificate("ENDED", NOW.as_secs())]);
+        assert!(keyring.find(SERIAL, NOW).is_some());
+        for serial in ["ENDED", "", "D7CE59D1F522D70", "d7ce59d1f522d701", "0D7CE59D1F522D701"] {
+            assert!(keyring.find(serial, NOW).is_none(), "{serial:?}");
+        }
+    }
+
+    #[test]
+    fn a_clone_is_the_same_keyring_and_what_is_put_beside_it_is_not() {
+        let keyring = Keyring::new([("PUB_KEY_ID_1".to_owned(), certificate("", 0).key)]);
+        let clone = keyring.clone();
+        keyring.set_certificates(vec![certificate("1", u64::MAX)]);
+        let beside = clone.beside([certificate("2", u64::MAX)]);
+        let known = |keyring: &Keyring| ["PUB_KEY_ID_1", "1", "2"].map(|serial| keyring.find(serial, NOW).is_some());
+        assert_eq!((known(&clone), known(&beside)), ([true, true, false], [true, true, true]));
+        clone.set_certificates(Vec::new());
+        assert_eq!(known(&keyring), [true, false, false]);
+    }
+
+    #[test]
+    fn a_keyring_shows_serials_and_no_keys() {
+        let keyring = Keyring::new([("PUB_KEY_ID_1".to_owned(), certificate("", 0).key)]);
+        keyring.set_certificates(vec![certificate(SERIAL, u64::MAX)]);
+        assert_eq!(format!("{keyring:?}"), r#"["PUB_KEY_ID_1", "D7CE59D1F522D701"]"#);
+        assert!(format!("{:?}", certificate("1", 0)).contains("key: PublicKey,"));
+    }
+}

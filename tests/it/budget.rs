@@ -115,7 +115,11 @@ const BUDGETS: [Budget; 11] = [
     },
 ];
 
-const SWEEP: [&str; 16] = ["Query"; 16];
+const SWEEP: [&str; 17] = {
+    let mut calls = ["Query"; 17];
+    calls[16] = "GetItem";
+    calls
+};
 
 async fn answer(process: &Process, function: &str) {
     let event = match function {

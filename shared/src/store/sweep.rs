@@ -26,6 +26,9 @@ pub const PROJECTED: [&str; 2] = [attr::CREATED_AT, orders::TIME_EXPIRE];
 const SHARD: &str = "sweepShard";
 const AT_MS: &str = "sweepAtMs";
 
+/// When WeChat Pay was last asked.
+pub(super) const QUERIED_AT_MS: &str = "queriedAtMs";
+
 /// The parts of the index. A partition takes a thousand writes a second, and an order writes to it three to ten times.
 pub const SHARDS: u8 = 16;
 
@@ -114,6 +117,15 @@ pub(super) fn scheduled(row: Item, order: &OutTradeNo, at: Moment) -> Item {
 pub(super) fn shard(order: &OutTradeNo) -> u8 {
     let digest = digest(&SHA256, order.as_str().as_bytes());
     digest.as_ref().first().map_or(0, |byte| byte % SHARDS)
+}
+
+/// The row whose turn the caller has taken, though it was told otherwise: sent again after a lost answer, a change meets
+/// itself. Who else took it did so at another time, or does no harm.
+pub(super) fn own_turn(row: Option<Item>, next: Moment, now: Moment) -> Result<Option<Item>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    let at = |name| Ok::<_, StoreError>(row.optional_number(name)?.map(Moment::from_millis));
+    let is_own = at(AT_MS)? == Some(next) && at(QUERIED_AT_MS)? == Some(now);
+    Ok(is_own.then_some(row))
 }
 
 fn read(item: &Item) -> Result<Due, StoreError> {

@@ -8,7 +8,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::store::StoreError;
 use crate::store::item::{number, text};
-use crate::store::sweep::Due;
+use crate::store::sweep::{self, Due};
 use crate::store::table::Changed;
 
 /// WeChat Pay is asked about an order at most once in this time.
@@ -86,7 +86,7 @@ impl Orders {
             ("SET sweepAtMs = :next, queriedAtMs = :now", "sweepAtMs = :seen AND tradeState = :notPay");
         match self.change(&due.out_trade_no, update, condition, values, deadline).await? {
             Changed::Done(row) => row::read(&row).map(Some),
-            Changed::ConditionFailed(_) => Ok(None),
+            Changed::ConditionFailed(row) => sweep::own_turn(row, next, now)?.as_ref().map(row::read).transpose(),
         }
     }
 }

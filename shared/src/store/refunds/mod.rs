@@ -10,7 +10,7 @@ use super::StoreError;
 use super::call::Condition;
 use super::item::{Key, number, text};
 use super::orders::{self, Order, OrderState};
-use super::sweep::Due;
+use super::sweep::{self, Due};
 use super::table::{Change, Changed, Table, Transaction, Write};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
@@ -188,16 +188,20 @@ impl Refunds {
         deadline: Deadline,
     ) -> Result<Option<Refund>, StoreError> {
         let next = orders::next_refund_query(due.created_at, now.as_timestamp());
-        let values = HashMap::from([number(":seen", due.at.as_millis()), number(":next", next.as_millis())]);
+        let values = HashMap::from([
+            number(":seen", due.at.as_millis()),
+            number(":next", next.as_millis()),
+            number(":now", now.as_millis()),
+        ]);
         let change = Change {
             key: orders::refund_key(&due.out_trade_no, out_refund_no),
-            update: "SET sweepAtMs = :next",
+            update: "SET sweepAtMs = :next, queriedAtMs = :now",
             condition: Some("sweepAtMs = :seen"),
             values,
         };
         match self.table.change(change, deadline).await? {
             Changed::Done(row) => row::read(&row).map(Some),
-            Changed::ConditionFailed(_) => Ok(None),
+            Changed::ConditionFailed(row) => sweep::own_turn(row, next, now)?.as_ref().map(row::read).transpose(),
         }
     }
 }

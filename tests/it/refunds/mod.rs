@@ -7,5 +7,6 @@ mod forged;
 mod input;
 mod orders;
 mod refusals;
+mod staff;
 mod together;
 mod told;

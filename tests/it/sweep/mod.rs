@@ -1,0 +1,4 @@
+//! `order-sweeper`: every order and every refund comes to its end, whoever was not told of it.
+
+mod found;
+mod schedule;

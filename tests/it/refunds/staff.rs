@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tests::logs;
 use tests::notifications::Notice;
-use tests::refunds::{REFUNDS, RefundRow};
+use tests::refund_rows::RefundRow;
+use tests::refunds::REFUND;
 use tests::world::World;
 
 async fn tell(world: &World, refund: &str) {
@@ -27,7 +28,7 @@ async fn a_refund_on_the_merchant_platform_is_recorded_and_counts() {
         request_id: None,
         is_swept: false,
     };
-    assert_eq!(world.refund_rows(&order).await, [expected]);
+    assert_eq!(world.refunds_of(&order).await, [expected]);
     assert_eq!(world.amounts(&order).await, (1000, 1000));
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS notify, REFUND notify");
     assert_eq!(buyer.query_order(&world, &order).await.json["refundedFen"], 1000);
@@ -56,7 +57,7 @@ async fn one_after_ours_counts_as_well() {
 async fn one_that_takes_what_ours_has_reserved_is_recorded_and_ours_is_refused() {
     let (world, buyer) = World::start_untold().await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "status": 403, "code": "NOT_ENOUGH" })).await;
+    world.fault(REFUND, json!({ "status": 403, "code": "NOT_ENOUGH" })).await;
     assert_eq!(world.refund(&order, 3900, "return").await, "misconfigured");
     let staff = world.staff_refund(&order, 1000, json!({ "notify": "v3" })).await;
     tell(&world, &staff).await;
@@ -124,7 +125,7 @@ async fn a_notice_of_version_2_is_refused_and_called_out_and_moves_nothing() {
     let told = world.sandbox("POST", "/notifications/resend", json!({ "outRefundNo": staff })).await;
     assert!((400..500).contains(&told["status"].as_u64().unwrap()), "{told}");
     assert!(logs::with("NotificationRefused").len() > refused);
-    assert_eq!((world.refund_rows(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
+    assert_eq!((world.refunds_of(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
     assert_eq!((world.order_row(&order).await.state.as_str(), world.quarantine().await.len()), ("SUCCESS", 0));
     // What staff has done shows when ours is asked for, at the latest.
     assert_eq!(world.refund(&order, 3900, "return").await, "refund_refused");

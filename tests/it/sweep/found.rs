@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tests::orders::{QUERY, cart, number};
-use tests::refunds::{CLOSE, number_of};
+use tests::refund_rows::number_of;
+use tests::refunds::CLOSE;
 use tests::world::World;
 
 const ORDER_TTL: Duration = Duration::from_secs(1800);
@@ -15,7 +16,7 @@ async fn a_payment_that_nobody_was_told_of_is_found() {
     let [paid, open] = [buyer.buy(&world, "demo-mug").await, buyer.buy(&world, "demo-mug").await];
     world.pay_silently(&paid).await;
     world.advance(Duration::from_secs(60));
-    assert_eq!(world.sweep().await, json!({ "checked": 2, "healed": 1, "closed": 0, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 2, "healed": 1, "closed": 0, "failures": 0 }));
     assert_eq!(world.order_row(&paid).await.story(), "NOTPAY create, SUCCESS sweep");
     assert_eq!(world.order_row(&open).await.story(), "NOTPAY create");
     assert_eq!((world.open_orders(&buyer).await, world.stock("demo-mug").await), (1, Some(198)));
@@ -34,10 +35,10 @@ async fn an_order_that_nobody_paid_is_closed_there_and_here_and_gives_everything
     let order = number(&buyer.order(&world, "key", &cart(&[("demo-mug", 3)])).await);
     assert_eq!(buyer.create_order(&world, "next", &cart(&[("demo-mug", 1)])).await.code(), "rate_limited");
     world.advance(ORDER_TTL - Duration::from_secs(1));
-    assert_eq!(world.sweep().await["closed"], 0);
+    assert_eq!(world.sweep_due().await["closed"], 0);
     world.advance(Duration::from_secs(1));
     let asked = world.count_of(QUERY).await;
-    assert_eq!(world.sweep().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
     assert_eq!((world.count_of(QUERY).await - asked, world.count_of(CLOSE).await), (1, 1), "asked first");
     assert_eq!(world.order_at_wechat(&order).await["state"], "CLOSED");
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, CLOSED sweep");
@@ -54,7 +55,7 @@ async fn an_order_that_was_paid_just_before_its_end_is_paid() {
     let order = buyer.buy(&world, "demo-mug").await;
     world.pay_silently(&order).await;
     world.advance(ORDER_TTL + Duration::from_secs(3600));
-    assert_eq!(world.sweep().await, json!({ "checked": 1, "healed": 1, "closed": 0, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 1, "closed": 0, "failures": 0 }));
     assert_eq!((world.count_of(CLOSE).await, world.stock("demo-mug").await), (0, Some(199)));
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS sweep");
 }
@@ -86,12 +87,12 @@ async fn an_order_whose_prepay_never_got_an_answer_is_found_in_each_case() {
     world.sandbox("DELETE", "/faults", json!(null)).await;
     world.advance(Duration::from_secs(60));
     // There is nothing to do: who has ordered may come back.
-    assert_eq!(world.sweep().await, json!({ "checked": 2, "healed": 0, "closed": 0, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 2, "healed": 0, "closed": 0, "failures": 0 }));
     assert_eq!(world.count_of(CLOSE).await, 0);
     let retried = number(&buyer.order(&world, "before", &cart(&[("demo-mug", 1)])).await);
     world.pay_silently(&retried).await;
     world.advance(ORDER_TTL);
-    let swept = world.sweep().await;
+    let swept = world.sweep_due().await;
     assert_eq!(swept, json!({ "checked": 2, "healed": 1, "closed": 1, "failures": 0 }));
     assert_eq!((world.stock("demo-mug").await, world.open_orders(&buyer).await), (Some(199), 0));
 }
@@ -104,10 +105,10 @@ async fn an_order_that_wechat_pay_never_knew_is_closed_when_nobody_can_make_it_a
     assert_eq!(reply.code(), "wechat_unavailable");
     // At the end of its time a request may still be under way.
     world.advance(ORDER_TTL);
-    assert_eq!(world.sweep().await, json!({ "checked": 1, "healed": 0, "closed": 0, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 0, "closed": 0, "failures": 0 }));
     assert_eq!((world.count_of(CLOSE).await, world.stock("demo-mug").await), (0, Some(199)));
     world.advance(Duration::from_secs(60));
-    assert_eq!(world.sweep().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
+    assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
     assert_eq!((world.stock("demo-mug").await, world.open_orders(&buyer).await), (Some(200), 0));
     let rows = world.order_rows().await;
     assert!(rows.iter().all(|row| !row.contains_key("sweepAtMs")), "{rows:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::orders::QUERY;
-use tests::refunds::REFUND;
+use tests::refunds::REFUND_QUERY;
 use tests::world::World;
 
 /// The seconds after the beginning at which a sweep, every minute, asks; each sweep is checked by `each`.
@@ -13,7 +13,7 @@ async fn asked(world: &World, path: &str, minutes: u64) -> Vec<u64> {
     for minute in 1..=minutes {
         world.advance(Duration::from_secs(60));
         let before = world.count_of(path).await;
-        let swept = world.sweep().await;
+        let swept = world.sweep_due().await;
         let count = world.count_of(path).await - before;
         assert_eq!(swept["checked"], count, "minute {minute}: {swept}");
         times.extend((count > 0).then_some(minute));
@@ -26,7 +26,7 @@ async fn an_order_is_asked_about_by_the_documented_schedule() {
     let world = World::start_with([("ORDER_TTL_SECS", "7000")]).await;
     let buyer = world.untold().await;
     buyer.buy(&world, "demo-mug").await;
-    assert_eq!(world.sweep().await["checked"], 0, "not before a minute");
+    assert_eq!(world.sweep_due().await["checked"], 0, "not before a minute");
     assert_eq!(asked(&world, QUERY, 60).await, [1, 3, 5, 10, 30, 60]);
     assert_eq!(world.count_of(QUERY).await, 6);
 }
@@ -37,8 +37,8 @@ async fn a_refund_is_asked_about_every_minute_and_later_more_rarely() {
     world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
     let order = world.paid_order(&buyer).await;
     assert_eq!(world.refund(&order, 100, "return").await, "PROCESSING");
-    assert_eq!(world.sweep().await["checked"], 0, "not before a minute");
-    assert_eq!(asked(&world, REFUND, 45).await, [1, 2, 3, 4, 5, 10, 20, 40]);
+    assert_eq!(world.sweep_due().await["checked"], 0, "not before a minute");
+    assert_eq!(asked(&world, REFUND_QUERY, 45).await, [1, 2, 3, 4, 5, 10, 20, 40]);
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_question_of_the_buyer_s_is_none_of_the_sweep_s() {
     let order = buyer.buy(&world, "demo-mug").await;
     world.advance(Duration::from_secs(60));
     assert_eq!(buyer.status_of(&world, &order).await, "NOTPAY");
-    assert_eq!(world.sweep().await["checked"], 1);
+    assert_eq!(world.sweep_due().await["checked"], 1);
     // Nor is it the buyer's who was just asked for.
     let before = world.count_of(QUERY).await;
     assert_eq!(buyer.status_of(&world, &order).await, "NOTPAY");

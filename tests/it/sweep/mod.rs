@@ -1,4 +1,5 @@
 //! `order-sweeper`: every order and every refund comes to its end, whoever was not told of it.
 
+mod failing;
 mod found;
 mod schedule;

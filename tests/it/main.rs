@@ -46,6 +46,7 @@ mod secrecy;
 mod secrecy_of_answers;
 mod sessions;
 mod store_faults;
+mod sweep;
 mod tls;
 mod token_forced;
 mod token_lease;

@@ -209,7 +209,8 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
 /// An eventually consistent read may see nothing of what was written: here it never does.
 fn is_stale(operation: &str, body: &Value) -> bool {
     match operation {
-        "GetItem" | "Query" => body["ConsistentRead"] != true,
+        // An index has no other reads.
+        "GetItem" | "Query" => body["ConsistentRead"] != true && body["IndexName"].is_null(),
         "BatchGetItem" => {
             body["RequestItems"].as_object().unwrap().values().any(|table| table["ConsistentRead"] != true)
         }

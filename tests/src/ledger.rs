@@ -1,5 +1,7 @@
 //! What the table has of orders, and whether it adds up: with itself, and with what WeChat Pay has.
 
+mod refunds;
+
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -54,8 +56,9 @@ impl Ledger {
     pub fn without_questions(mut self) -> Self {
         for row in &mut self.0 {
             let row = row.as_object_mut().unwrap();
-            row.remove("queriedAtMs");
-            row.remove("foundUnpaidAtMs");
+            for name in ["askedAtMs", "foundUnpaidAtMs", "queriedAtMs", "sweepAtMs"] {
+                row.remove(name);
+            }
         }
         self
     }
@@ -68,6 +71,17 @@ impl Ledger {
     /// The order with that number.
     pub fn order(&self, number: &str) -> Option<&Value> {
         self.orders().find(|order| order["outTradeNo"] == number)
+    }
+
+    /// The refunds of an order.
+    pub fn refunds(&self, number: &str) -> impl Iterator<Item = &Value> {
+        let is_refund = |row: &&Value| row["sk"].as_str().unwrap().starts_with("REFUND#");
+        self.0.iter().filter(is_refund).filter(move |row| row["outTradeNo"] == number)
+    }
+
+    /// The refund with that number.
+    pub fn refund(&self, number: &str) -> Option<&Value> {
+        self.0.iter().find(|row| row["sk"] == format!("REFUND#{number}"))
     }
 
     /// How many there are of a product.
@@ -91,6 +105,12 @@ impl Ledger {
         entries.map(|entry| (entry["tradeState"].as_str().unwrap(), entry["by"].as_str().unwrap())).collect()
     }
 
+    /// What a refund has been through: each state, and by what.
+    pub fn refund_history(refund: &Value) -> Vec<(&str, &str)> {
+        let entries = refund["history"].as_array().unwrap().iter();
+        entries.map(|entry| (entry["refundStatus"].as_str().unwrap(), entry["by"].as_str().unwrap())).collect()
+    }
+
     /// Whether somebody has paid an order, as far as the table knows.
     pub fn is_settled(order: &Value) -> bool {
         order["tradeState"] == "SUCCESS" || order["tradeState"] == "REFUND"
@@ -110,7 +130,8 @@ impl Ledger {
         self.audit_stock(facts)?;
         self.audit_open_orders(facts)?;
         self.audit_claims()?;
-        self.audit_money(facts)
+        self.audit_money(facts)?;
+        refunds::audit(self, facts)
     }
 
     fn audit_stock(&self, facts: &Facts<'_>) -> Result<(), String> {
@@ -157,7 +178,7 @@ impl Ledger {
         for order in self.orders().filter(|order| Self::is_settled(order)) {
             let payment = order["transactionId"].as_str().unwrap();
             let there = facts.wechat_pay.iter().find(|there| there["outTradeNo"] == order["outTradeNo"]);
-            let is_there = there.is_some_and(|there| there["transactionId"] == payment && there["state"] == "SUCCESS");
+            let is_there = there.is_some_and(|there| there["transactionId"] == payment);
             let is_told = facts.told.iter().any(|told| told == payment);
             hold(is_there || is_told, || format!("paid here and not there: {order} {there:?}"))?;
             hold(payments.insert(payment), || format!("{payment} pays two orders"))?;
@@ -180,11 +201,18 @@ fn audit_order(order: &Value) -> Result<(), String> {
     let is_settled = Ledger::is_settled(order);
     let has_payment = order["transactionId"].is_string() && order["paidAt"].is_number();
     hold(is_settled == has_payment, || format!("payment: {order}"))?;
+    let is_open = order["tradeState"] == "NOTPAY";
+    hold(is_open == is_swept(order), || format!("swept: {order}"))?;
     let after_closed = is_settled && has_been(order, "CLOSED");
     hold((order["paidAfterClosed"] == true) == after_closed, || format!("paid after closed: {order}"))?;
     let lines = order["lines"].as_array().unwrap().iter();
     let total: u64 = lines.map(|line| line["priceFen"].as_u64().unwrap() * line["quantity"].as_u64().unwrap()).sum();
     hold(order["totalFen"] == total, || format!("total: {order}"))
+}
+
+/// Whether a row is in the index of what WeChat Pay is to be asked about.
+fn is_swept(row: &Value) -> bool {
+    row["sweepShard"].is_number() && row["sweepAtMs"].is_number()
 }
 
 fn has_been(order: &Value, state: &str) -> bool {
@@ -197,7 +225,8 @@ fn hold(holds: bool, what: impl Fn() -> String) -> Result<(), String> {
 
 fn is_of_orders(row: &Value) -> bool {
     let sk = row["sk"].as_str().unwrap();
-    ["ORDER", "ORDERS", "PRODUCT"].contains(&sk) || sk.starts_with("IDEMPOTENCY#")
+    ["ORDER", "ORDERS", "PRODUCT"].contains(&sk)
+        || ["IDEMPOTENCY#", "REFUND#"].iter().any(|start| sk.starts_with(start))
 }
 
 fn json(row: Row) -> Value {

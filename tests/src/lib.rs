@@ -18,6 +18,7 @@ pub mod pay_keys;
 pub mod pay_proxy;
 pub mod pay_vectors;
 pub mod readers;
+pub mod refund_rows;
 pub mod refunds;
 pub mod sandbox_shop;
 pub mod shop;

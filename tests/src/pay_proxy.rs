@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Response};
+use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::Value;
 
 use crate::http::Client;
 use crate::notifications::Notice;
 use crate::world::World;
+use tokio::sync::{Notify, watch};
 
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +43,17 @@ pub struct PayProxy {
     pub url: String,
     client: Arc<Client>,
     state: Arc<Mutex<Seen>>,
+    holds: Arc<Notify>,
+    released: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     target: Option<String>,
     answer: Option<Notice>,
+    /// What requests have in their lines that are held, or are not passed on.
+    held: Option<String>,
+    refused: Option<String>,
     sent: Vec<Sent>,
 }
 
@@ -56,8 +62,8 @@ impl PayProxy {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (client, state) = Default::default();
-        let proxy = Self { url, client, state };
+        let (client, state, holds, released) = Default::default();
+        let proxy = Self { url, client, state, holds, released };
         let router = Router::new().fallback(pass).with_state(proxy.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         proxy
@@ -83,6 +89,29 @@ impl PayProxy {
         self.state.lock().unwrap().answer = None;
     }
 
+    /// Holds the requests that have this in their line, until they are released.
+    pub fn hold(&self, text: &str) {
+        self.released.send_replace(false);
+        self.state.lock().unwrap().held = Some(text.to_owned());
+    }
+
+    /// Waits until a request is held.
+    pub async fn holding(&self) {
+        self.holds.notified().await;
+    }
+
+    /// Lets the requests that are held go on, and holds none any more.
+    pub fn release(&self) {
+        self.state.lock().unwrap().held = None;
+        self.released.send_replace(true);
+    }
+
+    /// From now on requests that have this in their line are answered as by a gateway with nobody behind it. `None`: no
+    /// more.
+    pub fn refuse(&self, text: Option<&str>) {
+        self.state.lock().unwrap().refused = text.map(str::to_owned);
+    }
+
     /// What was sent so far; and starts anew.
     pub fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.state.lock().unwrap().sent)
@@ -104,11 +133,23 @@ async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body>
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
     let sent = Sent { line: format!("{} {path}", parts.method), headers: parts.headers.clone(), body: body.clone() };
-    let (target, answer) = {
+    let (target, answer, is_held, is_refused) = {
         let mut state = proxy.state.lock().unwrap();
+        let has = |text: &Option<String>| text.as_ref().is_some_and(|text| sent.line.contains(text));
+        let (is_held, is_refused) = (has(&state.held), has(&state.refused));
         state.sent.push(sent);
-        (state.target.clone(), state.answer.clone())
+        (state.target.clone(), state.answer.clone(), is_held, is_refused)
     };
+    if is_held {
+        proxy.holds.notify_one();
+        let released = proxy.released.subscribe().wait_for(|released| *released).await.map(|_| ());
+        released.expect("the proxy is there");
+    }
+    if is_refused {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        return response;
+    }
     if let Some(Notice { headers, body }) = answer {
         let mut response = Response::new(Body::from(body));
         for (name, value) in headers {

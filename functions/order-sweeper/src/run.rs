@@ -12,7 +12,7 @@ use shared::log::Metric;
 use shared::settlement::Work;
 use shared::store::StoreError;
 use shared::store::sweep::{Due, Start};
-use shared::wechatpay::v3::{PayCode, PayError};
+use shared::wechatpay::v3::{PayCode, PayError, PayRefusal};
 
 use crate::{DEFAULT_MIN_AGE_SECS, OrderSweeper};
 
@@ -114,8 +114,11 @@ impl<'a> Run<'a> {
 
     /// WeChat Pay gave no good answer. If that is because it is asked too often, the run ends.
     pub(crate) fn has_failed(&self, err: &PayError) {
-        let code = err.refusal().map(|refusal| refusal.code);
-        if matches!(code, Some(PayCode::FrequencyLimited | PayCode::RuleLimit)) {
+        let is_too_often = |refusal: &PayRefusal| {
+            // A gateway in front of it has the status, and no code.
+            refusal.status == 429 || matches!(refusal.code, PayCode::FrequencyLimited | PayCode::RuleLimit)
+        };
+        if err.refusal().is_some_and(is_too_often) {
             self.too_often.store(true, Ordering::Relaxed);
         }
     }

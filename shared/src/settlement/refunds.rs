@@ -1,11 +1,11 @@
 //! What WeChat Pay has signed about a refund: checked against the order, which is moved on first, and then the refund is.
 
-use super::{CURRENCY, Mismatch, Settled, Settlement, Told, Work, same};
+use super::{CURRENCY, Mismatch, Settled, Settlement, Told, Work, paid_after_closed, same};
 use crate::clock::Timestamp;
 use crate::deadline::Deadline;
 use crate::log::Metric;
 use crate::store::StoreError;
-use crate::store::orders::{Fact, Happening, Order, Payment};
+use crate::store::orders::{Fact, Happening, Move, Order, Payment};
 use crate::store::refunds::{self, Refund, RefundState};
 use crate::wechatpay::{Named, RefundResult, Verified};
 
@@ -28,7 +28,7 @@ impl Settlement {
     ) -> Result<(Settled, Option<RefundState>), StoreError> {
         let now = self.clock.timestamp();
         let Some(state) = RefundState::told(result.status) else { return Ok((Settled::Unknown, None)) };
-        let mismatch = match self.refund(order, known, (result, state), told, (now, deadline)).await? {
+        let mismatch = match self.refund(order, known, (result, state), told, work, (now, deadline)).await? {
             Ok(state) => {
                 // What is settled needs nobody, however late the news comes.
                 if state == RefundState::Abnormal {
@@ -48,6 +48,7 @@ impl Settlement {
         known: Option<Refund>,
         (result, state): (&RefundResult, RefundState),
         told: &Told<'_>,
+        work: Work<'_>,
         (now, deadline): (Timestamp, Deadline),
     ) -> Result<Result<RefundState, Mismatch>, StoreError> {
         let fact = match fact(order, result, now) {
@@ -64,7 +65,11 @@ impl Settlement {
         }
         let happening = Happening { fact, source: told.source, why: told.id.to_owned() };
         let matches = |order: &Order| self::fact(order, result, now).is_ok();
-        self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
+        let step = self.orders.apply(order, &happening, matches, self.clock.moment(), deadline).await?;
+        if step.is_some_and(Move::is_paid_after_closed) {
+            // Of the payment nobody here has heard before, and the refund may be of a part of it.
+            paid_after_closed(order, work);
+        }
         // Somebody else may have told of another payment meanwhile.
         if let Err(mismatch) = self::fact(order, result, now) {
             return Ok(Err(mismatch));

@@ -18,7 +18,7 @@ mod prepay_words;
 mod query_answers;
 mod query_order;
 mod query_words;
-mod secrecy;
+pub(crate) mod secrecy;
 mod stock;
 mod store_faults;
 mod storm;

@@ -16,16 +16,16 @@ use tests::pay_proxy::{PayProxy, Sent};
 use tests::world::World;
 
 /// What may be in no log line, and in no reply that refuses.
-struct Secrets {
+pub(crate) struct Secrets {
     /// What may not be in the table either.
-    nowhere: BTreeSet<String>,
-    /// What an order's row has to have.
-    kept: BTreeSet<String>,
+    pub(crate) nowhere: BTreeSet<String>,
+    /// What the rows of orders and refunds have to have.
+    pub(crate) kept: BTreeSet<String>,
 }
 
 impl Secrets {
     /// Those of the merchant.
-    fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         let merchant = Merchant::of(world);
         let key = merchant.text("privateKey").lines().filter(|line| !line.starts_with("-----")).map(str::to_owned);
         let nowhere = key.chain([merchant.text("apiV3Key").to_owned()]).collect();
@@ -33,7 +33,7 @@ impl Secrets {
     }
 
     /// Those of somebody who orders.
-    async fn add_caller(&mut self, world: &World, caller: &Caller) {
+    pub(crate) async fn add_caller(&mut self, world: &World, caller: &Caller) {
         let mut state = world.sandbox("GET", "/state", Value::Null).await;
         let openid = state["users"][&caller.person]["openids"][MINI_PROGRAM].take();
         self.kept.insert(openid.as_str().unwrap().to_owned());
@@ -41,14 +41,14 @@ impl Secrets {
     }
 
     /// Those of a payment.
-    fn add_payment(&mut self, order: &Value) {
+    pub(crate) fn add_payment(&mut self, order: &Value) {
         let text = |name: &str| order["payment"][name].as_str().unwrap().to_owned();
         self.nowhere.extend([text("paySign"), text("nonceStr")]);
         self.kept.insert(text("package").replace("prepay_id=", ""));
     }
 
     /// Those of requests to WeChat Pay.
-    fn add_sent(&mut self, sent: &[Sent]) {
+    pub(crate) fn add_sent(&mut self, sent: &[Sent]) {
         for sent in sent {
             let authorization = sent.header("authorization");
             let items = authorization.split('"').skip(1).step_by(2).map(str::to_owned);
@@ -58,7 +58,7 @@ impl Secrets {
     }
 
     /// Those of a notification.
-    fn add_notice(&mut self, notice: &Notice) {
+    pub(crate) fn add_notice(&mut self, notice: &Notice) {
         self.nowhere.extend(["wechatpay-signature", "wechatpay-nonce"].map(|name| notice.header(name).to_owned()));
         let envelope: Value = serde_json::from_slice(&notice.body).unwrap();
         self.nowhere.insert(envelope["resource"]["ciphertext"].as_str().unwrap().to_owned());
@@ -68,13 +68,13 @@ impl Secrets {
         self.nowhere.iter().chain(&self.kept)
     }
 
-    fn expect_unsaid(&self, reply: &Reply) {
+    pub(crate) fn expect_unsaid(&self, reply: &Reply) {
         let body = String::from_utf8_lossy(&reply.body);
         let said = self.all().find(|secret| body.contains(secret.as_str()));
         assert_eq!(said, None, "{body}");
     }
 
-    fn expect_unlogged(&self) {
+    pub(crate) fn expect_unlogged(&self) {
         let lines = logs::all();
         for secret in self.all() {
             assert!(secret.len() >= 16, "{secret} is too short to be looked for");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::logs;
 use tests::orders::show;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 async fn start() -> (World, Caller) {
@@ -46,10 +46,10 @@ async fn an_answer_that_is_lost_or_not_verified_is_asked_for_and_there_is_one_re
         json!({ "tamper": "outRefundNo" }),
     ] {
         let (order, case) = (world.paid_order(&buyer).await, fault.to_string());
-        world.fault(REFUNDS, fault).await;
-        let before = (world.count_of(REFUNDS).await, world.count_of(REFUND).await);
+        world.fault(REFUND, fault).await;
+        let before = (world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await);
         assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING", "{case}");
-        let asked = (world.count_of(REFUNDS).await - before.0, world.count_of(REFUND).await - before.1);
+        let asked = (world.count_of(REFUND).await - before.0, world.count_of(REFUND_QUERY).await - before.1);
         assert_eq!(asked, (1, 1), "{case}");
         show(&format!("refund's answer, {case}"), "queried, one refund");
         assert_one(&world, &order, &case).await;
@@ -63,7 +63,7 @@ async fn a_request_that_never_arrived_is_sent_again_with_the_same_bytes() {
     let buyer = world.untold().await;
     let order = world.paid_order(&buyer).await;
     proxy.take();
-    world.fault(REFUNDS, json!({ "drop": "before", "times": 2 })).await;
+    world.fault(REFUND, json!({ "drop": "before", "times": 2 })).await;
     assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
     let sent = proxy.take();
     let lines: Vec<_> = sent.iter().map(|sent| sent.line.split(' ').next().unwrap()).collect();
@@ -85,18 +85,18 @@ async fn where_no_question_is_answered_the_amount_is_held() {
         (json!({ "drop": "after" }), json!({ "tamper": "unknownState", "times": 9 })),
     ] {
         let (order, case) = (world.paid_order(&buyer).await, format!("{first} {query}"));
-        world.fault(REFUNDS, first).await;
-        fault_too(&world, REFUND, query.clone()).await;
-        let before = world.count_of(REFUNDS).await;
+        world.fault(REFUND, first).await;
+        fault_too(&world, REFUND_QUERY, query.clone()).await;
+        let before = world.count_of(REFUND).await;
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable", "{case}");
-        assert_eq!(world.count_of(REFUNDS).await - before, 1, "{case}: nobody asks anew before there is an answer");
+        assert_eq!(world.count_of(REFUND).await - before, 1, "{case}: nobody asks anew before there is an answer");
         assert_eq!(world.refund_row(&order).await.state, "RESERVED", "{case}");
         assert_eq!(world.amounts(&order).await, (900, 0), "{case}");
         // A repeat asks first, too.
-        world.fault(REFUND, query).await;
-        let before = world.count_of(REFUNDS).await;
+        world.fault(REFUND_QUERY, query).await;
+        let before = world.count_of(REFUND).await;
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable", "{case}");
-        assert_eq!(world.count_of(REFUNDS).await, before, "{case}");
+        assert_eq!(world.count_of(REFUND).await, before, "{case}");
         assert_one(&world, &order, &case).await;
     }
 }
@@ -112,7 +112,7 @@ async fn what_is_signed_and_does_not_match_goes_to_quarantine_and_is_held() {
     ];
     for (tamper, reason) in cases {
         let order = world.paid_order(&buyer).await;
-        world.fault(REFUNDS, json!({ "tamper": tamper })).await;
+        world.fault(REFUND, json!({ "tamper": tamper })).await;
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable", "{tamper}");
         let row = world.refund_row(&order).await;
         assert_eq!((row.state.as_str(), world.amounts(&order).await), ("RESERVED", (900, 0)), "{tamper}");
@@ -132,12 +132,12 @@ async fn what_is_signed_and_does_not_match_goes_to_quarantine_and_is_held() {
 async fn a_state_to_come_is_no_answer_and_what_is_new_breaks_nothing() {
     let (world, buyer) = start().await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "tamper": "unknownState" })).await;
+    world.fault(REFUND, json!({ "tamper": "unknownState" })).await;
     assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
     assert_eq!(world.refund_row(&order).await.state, "RESERVED");
     assert_one(&world, &order, "unknownState").await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "tamper": "extraFields" })).await;
+    world.fault(REFUND, json!({ "tamper": "extraFields" })).await;
     assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
     assert_eq!(world.quarantine().await, []);
 }
@@ -146,8 +146,8 @@ async fn a_state_to_come_is_no_answer_and_what_is_new_breaks_nothing() {
 async fn a_refund_whose_answer_was_lost_is_one_refund_however_it_is_repeated() {
     let (world, buyer) = start().await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "drop": "after", "times": 99 })).await;
-    fault_too(&world, REFUND, json!({ "drop": "before", "times": 99 })).await;
+    world.fault(REFUND, json!({ "drop": "after", "times": 99 })).await;
+    fault_too(&world, REFUND_QUERY, json!({ "drop": "before", "times": 99 })).await;
     for _ in 0..3 {
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
     }

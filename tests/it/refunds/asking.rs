@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tests::logs;
 use tests::orders::cart;
-use tests::refunds::{REFUND, REFUNDS, RefundRow};
+use tests::refund_rows::RefundRow;
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 #[tokio::test]
@@ -36,7 +37,7 @@ async fn a_refund_is_accepted_and_its_result_comes_by_notification() {
     assert_eq!(world.amounts(&order).await, (900, 900));
     let reply = buyer.query_order(&world, &order).await.json;
     assert_eq!((&reply["status"], &reply["refundedFen"]), (&json!("REFUND"), &json!(900)));
-    assert_eq!((world.count_of(REFUNDS).await, world.count_of(REFUND).await), (1, 0));
+    assert_eq!((world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await), (1, 0));
     assert_eq!(world.quarantine().await, []);
 }
 
@@ -76,7 +77,7 @@ async fn parts_up_to_the_whole_and_no_fen_more() {
     assert_eq!(world.refund(&order, 3900, "second").await, "refund_exceeds_paid");
     assert_eq!(world.refund(&order, 3899, "second").await, "PROCESSING");
     assert_eq!(world.refund(&order, 1, "third").await, "refund_exceeds_paid");
-    assert_eq!((world.count_of(REFUNDS).await, world.refund_rows(&order).await.len()), (2, 2));
+    assert_eq!((world.count_of(REFUND).await, world.refunds_of(&order).await.len()), (2, 2));
     assert_eq!(world.amounts(&order).await, (3900, 0));
     assert_eq!(world.sweep_all().await["healed"], 2);
     assert_eq!(world.refund(&order, 1, "fourth").await, "refund_exceeds_paid");
@@ -101,15 +102,15 @@ async fn the_same_request_is_the_same_refund_and_tells_how_it_stands() {
     other["refundFen"] = 901.into();
     assert_eq!(world.direct("refund-order", &other).await, Err("idempotency_key_reused".to_owned()));
     assert_eq!(world.amounts(&order).await, (900, 0));
-    assert_eq!((world.count_of(REFUNDS).await, world.count_of(REFUND).await), (1, 2));
+    assert_eq!((world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await), (1, 2));
     world.settle_silently(first["outRefundNo"].as_str().unwrap(), "SUCCESS").await;
     assert_eq!(world.refund(&order, 900, "return").await, "SUCCESS");
     assert_eq!(world.amounts(&order).await, (900, 900));
     // What has ended is told by the table.
-    let asked = world.count_of(REFUND).await;
+    let asked = world.count_of(REFUND_QUERY).await;
     assert_eq!(world.refund(&order, 900, "return").await, "SUCCESS");
     assert_eq!(world.refund(&order, 901, "return").await, "idempotency_key_reused");
-    assert_eq!((world.count_of(REFUND).await, world.refunds_at_wechat(&order).await.len()), (asked, 1));
+    assert_eq!((world.count_of(REFUND_QUERY).await, world.refunds_at_wechat(&order).await.len()), (asked, 1));
     assert_eq!(world.refunds_at_wechat(&order).await[0]["timesRequested"], 1);
 }
 

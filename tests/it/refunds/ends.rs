@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::logs;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 #[tokio::test]
@@ -17,9 +17,9 @@ async fn a_closed_refund_gives_its_amount_back_and_needs_a_new_request() {
     assert_eq!((row.story.as_str(), row.is_swept), ("RESERVED refund, PROCESSING refund, CLOSED sweep", false));
     assert_eq!(world.amounts(&order).await, (0, 0));
     // The same request is that refund, which has ended.
-    let asked = (world.count_of(REFUNDS).await, world.count_of(REFUND).await);
+    let asked = (world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await);
     assert_eq!(world.refund(&order, 3900, "first").await, "CLOSED");
-    assert_eq!((world.count_of(REFUNDS).await, world.count_of(REFUND).await), asked);
+    assert_eq!((world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await), asked);
     world.refunds_become(json!({})).await;
     assert_eq!(world.refund(&order, 3900, "second").await, "PROCESSING");
     assert_eq!(world.sweep_all().await["healed"], 1);
@@ -86,14 +86,14 @@ async fn what_the_merchant_has_not_is_held_until_there_is_enough() {
     // Another refund that there is enough for goes first.
     assert_eq!(world.refund(&order, 900, "small").await, "PROCESSING");
     // Nobody asks for it but who decides about it.
-    let asked = world.count_of(REFUNDS).await;
+    let asked = world.count_of(REFUND).await;
     assert_eq!(world.sweep_all().await["failures"], 0);
-    assert_eq!(world.count_of(REFUNDS).await, asked);
+    assert_eq!(world.count_of(REFUND).await, asked);
     world.refunds_become(json!({ "balanceFen": 3000 })).await;
     assert_eq!(world.refund(&order, 3000, "return").await, "PROCESSING");
     assert_eq!(world.sweep_all().await["healed"], 1);
     assert_eq!(world.amounts(&order).await, (3900, 3900));
-    assert!(world.refund_rows(&order).await.iter().any(|row| row.number == number && row.state == "SUCCESS"));
+    assert!(world.refunds_of(&order).await.iter().any(|row| row.number == number && row.state == "SUCCESS"));
 }
 
 #[tokio::test]

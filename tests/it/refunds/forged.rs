@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::notifications::Notice;
 use tests::orders::show;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 /// A refund of 900 fen of an order that is paid, which is open: nobody here knows whether it was taken.
@@ -11,15 +11,15 @@ async fn reserved() -> (World, String, String) {
     let (world, buyer) = World::start_untold().await;
     world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "drop": "after" })).await;
-    world.sandbox("POST", "/faults", json!({ "path": REFUND, "drop": "before", "times": 3 })).await;
+    world.fault(REFUND, json!({ "drop": "after" })).await;
+    world.sandbox("POST", "/faults", json!({ "path": REFUND_QUERY, "drop": "before", "times": 3 })).await;
     assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
     let number = world.refund_row(&order).await.number;
     (world, order, number)
 }
 
 async fn assert_untouched(world: &World, order: &str, what: &str) {
-    let rows = world.refund_rows(order).await;
+    let rows = world.refunds_of(order).await;
     let stories: Vec<_> = rows.iter().map(|row| row.story.as_str()).collect();
     assert_eq!(stories, ["RESERVED refund"], "{what}");
     assert_eq!(world.amounts(order).await, (900, 0), "{what}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::orders::show;
-use tests::refunds::REFUNDS;
+use tests::refunds::REFUND;
 use tests::world::World;
 
 #[tokio::test]
@@ -67,8 +67,8 @@ async fn each_field_is_looked_at_and_named() {
     for input in [json!([]), json!("x"), Value::Null, json!([order, 100, "return"]), json!({})] {
         assert_eq!(world.direct("refund-order", &input).await, Err("invalid_request".to_owned()), "{input}");
     }
-    assert_eq!((world.count_of(REFUNDS).await, world.amounts(&order).await), (0, (0, 0)));
-    assert_eq!(world.refund_rows(&order).await, []);
+    assert_eq!((world.count_of(REFUND).await, world.amounts(&order).await), (0, (0, 0)));
+    assert_eq!(world.refunds_of(&order).await, []);
     world.direct("refund-order", &good).await.unwrap();
 }
 
@@ -103,5 +103,5 @@ async fn there_is_no_way_to_it_through_the_gateway() {
     for (function, input) in [("refund-order", input), ("order-sweeper", json!({ "minAgeSecs": 0 }))] {
         assert_eq!(buyer.call(&world, function, input).await.status, 404, "{function}");
     }
-    assert_eq!(world.refund_rows(&order).await, []);
+    assert_eq!(world.refunds_of(&order).await, []);
 }

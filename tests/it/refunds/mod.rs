@@ -7,5 +7,7 @@ mod forged;
 mod input;
 mod orders;
 mod refusals;
+mod secrecy;
+mod staff;
 mod together;
 mod told;

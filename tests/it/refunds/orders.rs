@@ -5,14 +5,14 @@ use std::time::Duration;
 use tests::logs;
 use tests::notifications::Notice;
 use tests::orders::QUERY;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 #[tokio::test]
 async fn an_unknown_order_is_not_found() {
     let (world, _buyer) = World::start_untold().await;
     assert_eq!(world.refund("Nobody0123456789", 100, "return").await, "not_found");
-    assert_eq!((world.count_of(REFUNDS).await, world.count_of(QUERY).await), (0, 0));
+    assert_eq!((world.count_of(REFUND).await, world.count_of(QUERY).await), (0, 0));
 }
 
 #[tokio::test]
@@ -20,9 +20,9 @@ async fn an_unpaid_order_is_asked_about_and_refused() {
     let (world, buyer) = World::start_untold().await;
     let order = buyer.buy(&world, "demo-mug").await;
     assert_eq!(world.refund(&order, 100, "return").await, "refund_refused");
-    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUNDS).await), (1, 0));
+    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUND).await), (1, 0));
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create");
-    assert_eq!((world.refund_rows(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
+    assert_eq!((world.refunds_of(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
     // The same request is good once the order is paid.
     world.pay_silently(&order).await;
     world.advance(Duration::from_secs(3));
@@ -39,7 +39,7 @@ async fn an_order_that_is_closed_is_refused_and_stays_so() {
         assert_eq!(world.refund(&order, 100, "return").await, "refund_refused");
     }
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, CLOSED refund");
-    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUNDS).await), (1, 0));
+    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUND).await), (1, 0));
     assert_eq!((world.stock("demo-mug").await, world.open_orders(&buyer).await), (Some(200), 0));
 }
 
@@ -50,7 +50,7 @@ async fn a_payment_that_nobody_was_told_of_is_found_first() {
     world.pay_silently(&order).await;
     assert_eq!(world.refund(&order, 3900, "return").await, "PROCESSING");
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS refund, REFUND refund");
-    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUNDS).await), (1, 1));
+    assert_eq!((world.count_of(QUERY).await, world.count_of(REFUND).await), (1, 1));
     assert_eq!((world.amounts(&order).await, world.open_orders(&buyer).await), ((3900, 0), 0));
 }
 
@@ -68,7 +68,7 @@ async fn where_nobody_knows_whether_it_is_paid_nothing_is_held() {
     ] {
         world.fault(QUERY, fault.clone()).await;
         assert_eq!(world.refund(&order, 100, "return").await, "wechat_unavailable", "{fault}");
-        assert_eq!((world.count_of(REFUNDS).await, world.amounts(&order).await), (0, (0, 0)), "{fault}");
+        assert_eq!((world.count_of(REFUND).await, world.amounts(&order).await), (0, (0, 0)), "{fault}");
         world.advance(Duration::from_secs(3));
     }
     world.sandbox("DELETE", "/faults", json!(null)).await;
@@ -96,12 +96,12 @@ async fn an_order_of_a_former_merchant_is_misconfigured_and_nobody_is_asked() {
     let order = world.paid_order(&buyer).await;
     assert_eq!(world.refund(&order, 100, "before").await, "PROCESSING");
     world.alter(&format!("ORDER#{order}"), "ORDER", "mchId", "1900000099").await;
-    let asked = (world.count_of(REFUNDS).await, world.count_of(REFUND).await);
+    let asked = (world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await);
     for request_id in ["before", "after"] {
         assert_eq!(world.refund(&order, 100, request_id).await, "misconfigured");
     }
-    assert_eq!((world.count_of(REFUNDS).await, world.count_of(REFUND).await), asked);
-    assert_eq!((world.amounts(&order).await, world.refund_rows(&order).await.len()), ((100, 0), 1));
+    assert_eq!((world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await), asked);
+    assert_eq!((world.amounts(&order).await, world.refunds_of(&order).await.len()), ((100, 0), 1));
     let lines = logs::with("a merchant who is configured no more");
     assert!(lines.iter().any(|line| line["function"] == "refund-order"));
 }

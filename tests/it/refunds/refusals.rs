@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::orders::show;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 /// Refusals that leave nothing behind, and what staff is told.
@@ -73,7 +73,7 @@ fn fault(status: u16, code: &str, times: u32) -> Value {
 
 /// Nothing is left of a request, and the same one is good afterwards.
 async fn assert_released(world: &World, order: &str, case: &str) {
-    assert_eq!((world.refund_rows(order).await, world.amounts(order).await), (vec![], (0, 0)), "{case}");
+    assert_eq!((world.refunds_of(order).await, world.amounts(order).await), (vec![], (0, 0)), "{case}");
     assert_eq!(world.order_row(order).await.state, "SUCCESS", "{case}");
     world.sandbox("DELETE", "/faults", Value::Null).await;
     assert_eq!(world.refund(order, 3900, "return").await, "PROCESSING", "{case}");
@@ -98,10 +98,10 @@ async fn a_final_refusal_leaves_nothing_behind() {
     let (world, buyer) = start().await;
     for (status, code, expected) in FINAL {
         let (order, case) = (world.paid_order(&buyer).await, format!("{status} {code}"));
-        let before = (world.count_of(REFUNDS).await, world.count_of(REFUND).await);
-        world.fault(REFUNDS, fault(status, code, 1)).await;
+        let before = (world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await);
+        world.fault(REFUND, fault(status, code, 1)).await;
         assert_eq!(world.refund(&order, 3900, "return").await, expected, "{case}");
-        let asked = (world.count_of(REFUNDS).await - before.0, world.count_of(REFUND).await - before.1);
+        let asked = (world.count_of(REFUND).await - before.0, world.count_of(REFUND_QUERY).await - before.1);
         assert_eq!(asked, (1, 1), "{case}: asked once, and queried before anything else");
         show(&format!("refund, {case}"), &format!("{expected}, released"));
         assert_released(&world, &order, &case).await;
@@ -113,12 +113,12 @@ async fn what_may_be_good_later_is_held() {
     let (world, buyer) = start().await;
     for (status, code, expected) in HELD {
         let (order, case) = (world.paid_order(&buyer).await, format!("{status} {code}"));
-        world.fault(REFUNDS, fault(status, code, 9)).await;
-        let before = world.count_of(REFUNDS).await;
+        world.fault(REFUND, fault(status, code, 9)).await;
+        let before = world.count_of(REFUND).await;
         for _ in 0..2 {
             assert_eq!(world.refund(&order, 3900, "return").await, expected, "{case}");
         }
-        assert_eq!(world.count_of(REFUNDS).await - before, 2, "{case}: once for each request");
+        assert_eq!(world.count_of(REFUND).await - before, 2, "{case}: once for each request");
         show(&format!("refund, {case}"), &format!("{expected}, held"));
         assert_held(&world, &order, &case).await;
     }
@@ -129,10 +129,10 @@ async fn what_says_nothing_is_asked_three_times_and_held() {
     let (world, buyer) = start().await;
     for (status, code) in OPEN {
         let (order, case) = (world.paid_order(&buyer).await, format!("{status} {code}"));
-        let before = (world.count_of(REFUNDS).await, world.count_of(REFUND).await);
-        world.fault(REFUNDS, fault(status, code, 9)).await;
+        let before = (world.count_of(REFUND).await, world.count_of(REFUND_QUERY).await);
+        world.fault(REFUND, fault(status, code, 9)).await;
         assert_eq!(world.refund(&order, 3900, "return").await, "wechat_unavailable", "{case}");
-        let asked = (world.count_of(REFUNDS).await - before.0, world.count_of(REFUND).await - before.1);
+        let asked = (world.count_of(REFUND).await - before.0, world.count_of(REFUND_QUERY).await - before.1);
         assert_eq!(asked, (3, 3), "{case}: a query after each");
         show(&format!("refund, {case}"), "wechat_unavailable, held");
         assert_held(&world, &order, &case).await;
@@ -144,7 +144,7 @@ async fn what_says_nothing_once_costs_a_second_try() {
     let (world, buyer) = start().await;
     for (status, code) in OPEN {
         let (order, case) = (world.paid_order(&buyer).await, format!("{status} {code}"));
-        world.fault(REFUNDS, fault(status, code, 1)).await;
+        world.fault(REFUND, fault(status, code, 1)).await;
         assert_eq!(world.refund(&order, 3900, "return").await, "PROCESSING", "{case}");
         assert_eq!(world.amounts(&order).await, (3900, 0), "{case}");
     }
@@ -163,9 +163,9 @@ async fn a_refusal_releases_nothing_before_the_query_has_said_so() {
         (202, ""),
     ] {
         let (order, case) = (world.paid_order(&buyer).await, format!("{status} {code}"));
-        world.fault(REFUNDS, fault(400, "PARAM_ERROR", 1)).await;
+        world.fault(REFUND, fault(400, "PARAM_ERROR", 1)).await;
         let mut of_query = fault(status, code, 9);
-        of_query["path"] = REFUND.into();
+        of_query["path"] = REFUND_QUERY.into();
         world.sandbox("POST", "/faults", of_query).await;
         assert_eq!(world.refund(&order, 3900, "return").await, "wechat_unavailable", "{case}");
         assert_held(&world, &order, &case).await;
@@ -179,13 +179,13 @@ async fn wechat_pay_s_own_refusals_are_taken_as_they_are() {
     let order = world.paid_order(&buyer).await;
     world.staff_refund(&order, 3000, json!({})).await;
     assert_eq!(world.refund(&order, 901, "return").await, "refund_refused");
-    assert_eq!((world.refund_rows(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
+    assert_eq!((world.refunds_of(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
     assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
     // Too late.
     let order = world.paid_order(&buyer).await;
     world.advance(std::time::Duration::from_secs(366 * 86_400));
     assert_eq!(world.refund(&order, 900, "return").await, "refund_refused");
-    assert_eq!((world.refund_rows(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
+    assert_eq!((world.refunds_of(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
 }
 
 #[tokio::test]

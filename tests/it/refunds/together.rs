@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tests::dynamodb_proxy::Kind;
-use tests::refunds::{REFUND, REFUNDS};
+use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
 fn counted(outcomes: Vec<String>) -> BTreeMap<String, usize> {
@@ -25,7 +25,7 @@ async fn of_fifty_refunds_of_all_but_one_fen_one_is_accepted() {
     let expected = BTreeMap::from([("PROCESSING".to_owned(), 1), ("refund_exceeds_paid".to_owned(), 49)]);
     assert_eq!(counted(outcomes), expected);
     assert_eq!((world.amounts(&order).await, world.refund_row(&order).await.fen), ((3899, 0), 3899));
-    assert_eq!((world.count_of(REFUNDS).await, world.refunds_at_wechat(&order).await.len()), (1, 1));
+    assert_eq!((world.count_of(REFUND).await, world.refunds_at_wechat(&order).await.len()), (1, 1));
     assert_eq!(world.refund(&order, 1, "the-last-fen").await, "PROCESSING");
     assert_eq!(world.sweep_all().await["healed"], 2);
     assert_eq!(world.amounts(&order).await, (3900, 3900));
@@ -39,7 +39,7 @@ async fn fifty_parts_are_as_many_as_fit() {
     let outcomes = join_all(ids.iter().map(|id| world.refund(&order, 390, id))).await;
     let expected = BTreeMap::from([("PROCESSING".to_owned(), 10), ("refund_exceeds_paid".to_owned(), 40)]);
     assert_eq!(counted(outcomes), expected);
-    assert_eq!((world.amounts(&order).await, world.refund_rows(&order).await.len()), ((3900, 0), 10));
+    assert_eq!((world.amounts(&order).await, world.refunds_of(&order).await.len()), ((3900, 0), 10));
 }
 
 #[tokio::test]
@@ -61,13 +61,13 @@ async fn refusals_among_many_repeats_leave_what_wechat_pay_has() {
     let (world, buyer) = World::start_untold().await;
     for refused in [3, 10, 30] {
         let order = world.paid_order(&buyer).await;
-        world.fault(REFUNDS, json!({ "status": 403, "code": "NO_AUTH", "times": refused })).await;
+        world.fault(REFUND, json!({ "status": 403, "code": "NO_AUTH", "times": refused })).await;
         let outcomes = counted(join_all((0..20).map(|_| world.refund(&order, 3900, "return"))).await);
         let at_wechat = world.refunds_at_wechat(&order).await.len();
         assert!(at_wechat <= 1, "{outcomes:?}");
         world.sandbox("DELETE", "/faults", Value::Null).await;
         world.sweep_all().await;
-        let rows = world.refund_rows(&order).await;
+        let rows = world.refunds_of(&order).await;
         let held: u64 = rows.iter().map(|row| row.fen).sum();
         let done: u64 = rows.iter().filter(|row| row.state == "SUCCESS").map(|row| row.fen).sum();
         assert_eq!(world.amounts(&order).await, (held, done), "{outcomes:?}");
@@ -81,17 +81,17 @@ async fn who_is_slow_to_release_does_not_release_what_was_asked_for_again() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     let buyer = world.untold().await;
     let order = world.paid_order(&buyer).await;
-    world.fault(REFUNDS, json!({ "status": 403, "code": "NO_AUTH" })).await;
+    world.fault(REFUND, json!({ "status": 403, "code": "NO_AUTH" })).await;
     // The first transaction reserves, and the second one would release.
     proxy.inject_after("TransactWriteItems", 1, 1, Kind::Hold);
     let slow = world.refund(&order, 3900, "return");
     let fast = async {
         proxy.hanging().await;
         // It is accepted, and who has asked never hears of it.
-        world.fault(REFUNDS, json!({ "drop": "after" })).await;
-        let of_query = json!({ "path": REFUND, "status": 404, "code": "RESOURCE_NOT_EXISTS" });
+        world.fault(REFUND, json!({ "drop": "after" })).await;
+        let of_query = json!({ "path": REFUND_QUERY, "status": 404, "code": "RESOURCE_NOT_EXISTS" });
         world.sandbox("POST", "/faults", of_query).await;
-        world.sandbox("POST", "/faults", json!({ "path": REFUND, "drop": "before", "times": 3 })).await;
+        world.sandbox("POST", "/faults", json!({ "path": REFUND_QUERY, "drop": "before", "times": 3 })).await;
         let outcome = world.refund(&order, 3900, "return").await;
         proxy.release();
         outcome

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tests::dynamodb_proxy::Kind;
 use tests::notifications::Notice;
-use tests::refunds::REFUND;
+use tests::refunds::REFUND_QUERY;
 use tests::world::World;
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn the_result_may_be_faster_than_the_answer() {
         assert_eq!((asked.as_str(), told), (end, 204));
         let row = world.refund_row(&order).await;
         assert_eq!((row.story, row.is_swept), (format!("RESERVED refund, {end} notify"), false));
-        assert_eq!((world.amounts(&order).await, world.count_of(REFUND).await), (amounts, 0));
+        assert_eq!((world.amounts(&order).await, world.count_of(REFUND_QUERY).await), (amounts, 0));
     }
 }
 
@@ -109,8 +109,8 @@ async fn the_result_may_be_faster_than_the_answer() {
 async fn a_notification_of_what_is_only_reserved_settles_it() {
     let (world, buyer) = World::start_untold().await;
     let order = world.paid_order(&buyer).await;
-    world.fault(tests::refunds::REFUNDS, json!({ "drop": "after" })).await;
-    world.sandbox("POST", "/faults", json!({ "path": REFUND, "drop": "before", "times": 3 })).await;
+    world.fault(tests::refunds::REFUND, json!({ "drop": "after" })).await;
+    world.sandbox("POST", "/faults", json!({ "path": REFUND_QUERY, "drop": "before", "times": 3 })).await;
     assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
     let number = world.refund_row(&order).await.number;
     let told = world.sandbox("POST", "/notifications/resend", json!({ "outRefundNo": number })).await;

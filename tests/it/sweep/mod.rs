@@ -1,0 +1,9 @@
+//! `order-sweeper`: every order and every refund comes to its end, whoever was not told of it.
+
+mod closing;
+mod dying;
+mod failing;
+mod found;
+mod index;
+mod schedule;
+mod together;

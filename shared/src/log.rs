@@ -54,6 +54,8 @@ pub enum Metric {
     Stuck,
     /// A sweep could not do something that was due.
     SweepFailed,
+    /// A sweep had no time for all that was due, or WeChat Pay had enough of it.
+    SweepIncomplete,
 }
 
 impl Metric {
@@ -70,6 +72,7 @@ impl Metric {
             Self::RefundAbnormal => "RefundAbnormal",
             Self::Stuck => "Stuck",
             Self::SweepFailed => "SweepFailed",
+            Self::SweepIncomplete => "SweepIncomplete",
         }
     }
 

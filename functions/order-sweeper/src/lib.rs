@@ -126,6 +126,9 @@ impl OrderSweeper {
         if failures > 0 {
             Metric::SweepFailed.count(function, request_id);
         }
+        if !is_complete {
+            Metric::SweepIncomplete.count(function, request_id);
+        }
         SweepReply { checked, healed, closed, failures }
     }
 }

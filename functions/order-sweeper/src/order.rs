@@ -38,15 +38,9 @@ impl OrderSweeper {
             Asked::Agreed | Asked::Forgotten | Asked::NoSuchOrder | Asked::NotNow => {
                 self.close(&mut order, run, deadline).await?
             }
-            Asked::NoAnswer(err) => {
-                run.has_failed(&err);
-                Outcome::Failed
-            }
+            Asked::NoAnswer(err) => self.no_answer(due, &err, run, deadline).await?,
             Asked::Unclear => Outcome::Failed,
         };
-        if outcome == Outcome::Failed {
-            run.check_stuck(due, time_expire);
-        }
         Ok(outcome)
     }
 
@@ -59,7 +53,8 @@ impl OrderSweeper {
         run.has_failed(&refused);
         let code = refused.refusal().map(|refusal| refusal.code);
         if code == Some(PayCode::OrderNotExist) && order.prepay_id.is_none() {
-            // It has said so three times, and nobody makes it any more.
+            // It has said so three times, and nobody makes it any more. It is the one end that is not signed.
+            not_closed(order, &refused, run.work);
             return self.closed(order, deadline).await;
         }
         if code.is_some() {
@@ -91,5 +86,5 @@ fn ended(order: &Order) -> Option<Outcome> {
 
 fn not_closed(order: &Order, err: &PayError, Work { function, request_id }: Work<'_>) {
     let (number, cause) = (order.out_trade_no.as_str(), cause::chain(err));
-    tracing::warn!(function, requestId = request_id, outTradeNo = number, cause, "the order is not closed");
+    tracing::warn!(function, requestId = request_id, outTradeNo = number, cause, "WeChat Pay did not close the order");
 }

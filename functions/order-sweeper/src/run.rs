@@ -19,8 +19,11 @@ use crate::{DEFAULT_MIN_AGE_SECS, OrderSweeper};
 /// The longest that one order or refund may take, so that one that hangs leaves time for others.
 const EACH: Duration = Duration::from_secs(9);
 
-/// Something that has not come to its end so long after it should have is for a person to look at, in seconds.
-const STUCK_SECS: u64 = 3600;
+/// What has not come to its end so long after it should have is for a person to look at.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(3600);
+
+/// When something is asked about again of which WeChat Pay told nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// One run.
 pub(crate) struct Run<'a> {
@@ -112,7 +115,7 @@ impl<'a> Run<'a> {
         self.too_often.load(Ordering::Relaxed) || self.out_of_time.load(Ordering::Relaxed)
     }
 
-    /// WeChat Pay gave no good answer. If that is because it is asked too often, the run ends.
+    /// If WeChat Pay is asked too often, the run ends.
     pub(crate) fn has_failed(&self, err: &PayError) {
         let is_too_often = |refusal: &PayRefusal| {
             // A gateway in front of it has the status, and no code.
@@ -128,17 +131,16 @@ impl<'a> Run<'a> {
         tracing::error!(function, requestId = request_id, cause, "{message}");
     }
 
-    /// Says that a person should look at something that should have ended at `end`.
-    pub(crate) fn check_stuck(&self, due: &Due, end: Timestamp) -> bool {
-        if self.now.secs_since(end) < STUCK_SECS {
-            return false;
+    /// Says that a person should look at what failed, if it should have ended long ago.
+    fn check_stuck(&self, due: &Due) {
+        if self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) < STUCK_AFTER.as_secs() {
+            return;
         }
         let Work { function, request_id } = self.work;
         let order = due.out_trade_no.as_str();
         let refund = due.out_refund_no.as_ref().map(|number| number.as_str());
         tracing::error!(function, requestId = request_id, outTradeNo = order, outRefundNo = refund, "stuck");
         Metric::Stuck.count(function, request_id);
-        true
     }
 }
 
@@ -171,12 +173,29 @@ impl OrderSweeper {
             None => self.order(due, run, deadline).await,
             Some(number) => self.refund(due, number, run, deadline).await,
         };
-        outcome.unwrap_or_else(|err| {
+        let outcome = outcome.unwrap_or_else(|err| {
             let order = due.out_trade_no.as_str();
             let Work { function, request_id } = run.work;
             let cause = cause::chain(&err);
             tracing::error!(function, requestId = request_id, outTradeNo = order, cause, "could not be looked at");
             Outcome::Failed
-        })
+        });
+        if outcome == Outcome::Failed {
+            run.check_stuck(due);
+        }
+        outcome
+    }
+
+    /// WeChat Pay gave no good answer about something, which is no reason to let it wait for its regular time.
+    pub(crate) async fn no_answer(
+        &self,
+        due: &Due,
+        err: &PayError,
+        run: &Run<'_>,
+        deadline: Deadline,
+    ) -> Result<Outcome, StoreError> {
+        run.has_failed(err);
+        self.sweep.sooner(due, self.clock.moment() + ASK_AGAIN, deadline).await?;
+        Ok(Outcome::Failed)
     }
 }

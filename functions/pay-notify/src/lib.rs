@@ -107,6 +107,12 @@ impl PayNotify {
             Ok(Err(reason)) => {
                 Ok(self.settlement.quarantine(reason, notification.named(), &told, work, deadline).await?)
             }
+            Err(err @ StoreError::Corrupt(_)) => {
+                // WeChat Pay sends it for a day; after that nobody would know of it.
+                let named = notification.named();
+                self.settlement.quarantine("a row of ours is unreadable", named, &told, work, deadline).await?;
+                Err(err.into())
+            }
             Err(err) => Err(err.into()),
         }
     }
@@ -124,23 +130,16 @@ impl PayNotify {
             Err(reason) => return Ok(Err(reason)),
         };
         let Ok(number) = OutTradeNo::try_from(news.out_trade_no().to_owned()) else { return Ok(Err(NO_SUCH_ORDER)) };
-        match (self.orders.find(&number, deadline).await, news) {
-            (Ok(Some(mut order)), News::Payment(trade)) => {
-                self.settlement.settle(&mut order, &trade, told, work, deadline).await.map(|_| Ok(()))
+        let Some(mut order) = self.orders.find(&number, deadline).await? else { return Ok(Err(NO_SUCH_ORDER)) };
+        match news {
+            News::Payment(trade) => {
+                self.settlement.settle(&mut order, &trade, told, work, deadline).await?;
             }
-            (Ok(Some(mut order)), News::Refund(refund)) => {
-                let settled = self.settlement.settle_refund(&mut order, None, &refund, told, work, deadline).await;
-                settled.map(|_| Ok(()))
+            News::Refund(refund) => {
+                self.settlement.settle_refund(&mut order, None, &refund, told, work, deadline).await?;
             }
-            (Ok(None), _) => Ok(Err(NO_SUCH_ORDER)),
-            (Err(err @ StoreError::Corrupt(_)), _) => {
-                // WeChat Pay sends it for a day; after that nobody would know of it.
-                let named = notification.named();
-                self.settlement.quarantine("the order is unreadable", named, told, work, deadline).await?;
-                Err(err)
-            }
-            (Err(err), _) => Err(err),
         }
+        Ok(Ok(()))
     }
 }
 

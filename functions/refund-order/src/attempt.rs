@@ -9,13 +9,14 @@ use shared::direct::{DirectFunction as _, Invocation};
 use shared::error::{ApiError, ErrorCode};
 use shared::healing::{Asked, AskedRefund};
 use shared::pause::{Pauses, TooLate};
+use shared::random;
 use shared::settlement::Work;
 use shared::store::orders::{Order, OrderState};
 use shared::store::refunds::{NewRefund, Refund, RefundState, Reserved};
 use shared::wechatpay::v3::{PayError, RefundRequest};
 use shared::wechatpay::{CannotSign, OutRefundNo};
 
-use crate::refusal::{FormerMerchant, Refusal, refused, unavailable};
+use crate::refusal::{FormerMerchant, Refusal, open, refused};
 use crate::{RefundInput, RefundOrder};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -23,6 +24,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often WeChat Pay is asked for the refund at most, in one call.
 const ROUNDS: u32 = 3;
+
+/// The pause before WeChat Pay is asked again about a refund that it does not know.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Left for the table when WeChat Pay is asked.
 const FOR_THE_TABLE: Duration = Duration::from_secs(2);
@@ -75,7 +79,7 @@ impl<'a> Attempt<'a> {
             Some(refund) if refund.state.is_settled() => Ok(Step::Done(refund.state)),
             Some(refund) => self.go_on(&mut order, refund).await,
             None => match self.reserve(&mut order).await? {
-                Some(refund) => self.ask(&mut order, refund).await.map(Step::Done),
+                Some(refund) => self.ask(&mut order, refund, false).await.map(Step::Done),
                 None => Ok(Step::Wait),
             },
         }
@@ -114,18 +118,21 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The order is paid, as far as anybody knows: the notification may have been lost.
+    /// The order is paid, as far as anybody knows: the notification may have been lost, also that of a payment that came
+    /// after the order was closed.
     async fn check_paid(&self, order: &mut Order) -> Result<(), ApiError> {
         let function = self.function;
         let mut asked = Asked::Agreed;
-        if order.state == OrderState::NotPay {
-            asked = function.healer.ask(&function.pay, order, self.work(), self.invocation.deadline()).await?;
+        if matches!(order.state, OrderState::Closed | OrderState::NotPay) {
+            asked = function.healer.ask_now(&function.pay, order, self.work(), self.invocation.deadline()).await?;
         }
         match (order.state, asked) {
             (OrderState::Refund | OrderState::Success, _) => Ok(()),
+            (_, Asked::NoAnswer(err)) => Err(ApiError::from_pay(err)),
+            (_, Asked::Unclear) => Err(ApiError::new(ErrorCode::WechatUnavailable)),
+            // WeChat Pay has forgotten it, which is not signed; but it had closed it, which was.
             (OrderState::Closed, _) => Err(refused("the order is closed unpaid")),
-            (OrderState::NotPay, Asked::NoAnswer(err)) => Err(unavailable(err)),
-            (OrderState::NotPay, Asked::Forgotten | Asked::Unclear) => Err(ApiError::new(ErrorCode::WechatUnavailable)),
+            (OrderState::NotPay, Asked::Forgotten) => Err(ApiError::new(ErrorCode::WechatUnavailable)),
             (OrderState::NotPay, Asked::Agreed | Asked::NoSuchOrder | Asked::NotNow) => {
                 Err(refused("the order is not paid"))
             }
@@ -146,15 +153,16 @@ impl<'a> Attempt<'a> {
                 if !function.refunds.ask_again(&mut refund, function.clock.moment(), deadline).await? {
                     return Ok(Step::Wait);
                 }
-                self.ask(order, refund).await.map(Step::Done)
+                self.ask(order, refund, true).await.map(Step::Done)
             }
-            AskedRefund::NoAnswer(err) => Err(unavailable(err)),
+            AskedRefund::NoAnswer(err) => Err(open(err)),
             AskedRefund::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
         }
     }
 
-    /// Asks for the refund, and again where it is open whether it was taken: the same number is refunded once.
-    async fn ask(&self, order: &mut Order, refund: Refund) -> Result<RefundState, ApiError> {
+    /// Asks for the refund, and again where it is open whether it was taken: the same number is refunded once. `is_open`:
+    /// an earlier request may still be on its way.
+    async fn ask(&self, order: &mut Order, refund: Refund, mut is_open: bool) -> Result<RefundState, ApiError> {
         let deadline = self.invocation.deadline();
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline);
         let mut rounds = 1..=ROUNDS;
@@ -165,18 +173,35 @@ impl<'a> Attempt<'a> {
             };
             match Refusal::of(failed) {
                 Refusal::Final(refusal) => {
+                    if is_open && let Some(state) = self.look_again(order, &refund).await? {
+                        return Ok(state);
+                    }
                     // Where somebody has asked again meanwhile, what becomes of that is theirs to see.
                     self.function.refunds.release(&refund, deadline).await?;
                     return Err(refusal);
                 }
                 Refusal::Held(refusal) => return Err(refusal),
                 Refusal::Open(err) => {
+                    is_open = true;
                     rounds.next();
                     if rounds.is_empty() || pauses.next().await.is_err() {
-                        return Err(unavailable(err));
+                        return Err(open(err));
                     }
                 }
             }
+        }
+    }
+
+    /// After a refusal, whether an earlier request has arrived after all: nothing final follows from two answers that are
+    /// not signed, while one is on its way.
+    async fn look_again(&self, order: &mut Order, refund: &Refund) -> Result<Option<RefundState>, ApiError> {
+        let (function, deadline) = (self.function, self.invocation.deadline());
+        tokio::time::sleep(random::jitter(LOOK_AGAIN)).await;
+        match function.healer.ask_refund(&function.pay, order, refund.clone(), self.work(), deadline).await? {
+            AskedRefund::Agreed(state) => Ok(Some(state)),
+            AskedRefund::NoSuchRefund => Ok(None),
+            AskedRefund::NoAnswer(err) => Err(open(err)),
+            AskedRefund::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
         }
     }
 
@@ -200,7 +225,7 @@ impl<'a> Attempt<'a> {
         match (asked, failed) {
             (AskedRefund::Agreed(state), _) => Ok(Ok(state)),
             (AskedRefund::NoSuchRefund, Some(failed)) => Ok(Err(failed)),
-            (_, Some(failed)) | (AskedRefund::NoAnswer(failed), None) => Err(unavailable(failed)),
+            (_, Some(failed)) | (AskedRefund::NoAnswer(failed), None) => Err(open(failed)),
             (AskedRefund::NoSuchRefund | AskedRefund::Unclear, None) => {
                 Err(ApiError::new(ErrorCode::WechatUnavailable))
             }

@@ -16,10 +16,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub(crate) fn of(err: PayError) -> Self {
         let Some((status, code, text)) = err.refusal().map(|it| (it.status, it.code, it.code_text.clone())) else {
-            return match err {
-                PayError::CannotSign(_) => Self::Final(ApiError::from_pay(err)),
-                err => Self::Open(err),
-            };
+            return Self::Open(err);
         };
         match (status, code) {
             (_, PayCode::NotEnough) => {
@@ -76,10 +73,16 @@ pub(crate) fn refused(message: &'static str) -> ApiError {
     ApiError { message: message.into(), ..ApiError::new(ErrorCode::RefundRefused) }
 }
 
-/// What has become of the refund is open, and its amount is held.
-pub(crate) fn unavailable(err: PayError) -> ApiError {
-    let message = "WeChat Pay gives no answer; repeat with the same requestId";
-    ApiError { message: message.into(), ..ApiError::new(ErrorCode::WechatUnavailable) }.with_source(err)
+/// What has become of the refund is open, and its amount is held. Where WeChat Pay refuses whatever it is asked, the code
+/// says why.
+pub(crate) fn open(err: PayError) -> ApiError {
+    let refusal = ApiError::from_pay(err);
+    let code = match refusal.code {
+        code @ (ErrorCode::Misconfigured | ErrorCode::RateLimited) => code,
+        _ => ErrorCode::WechatUnavailable,
+    };
+    let message = "it is open what became of the refund; repeat with the same requestId";
+    ApiError { message: message.into(), source: refusal.source, ..ApiError::new(code) }
 }
 
 /// An order of another time.

@@ -7,7 +7,7 @@ use crate::log::Metric;
 use crate::store::StoreError;
 use crate::store::orders::{Fact, Happening, Move, Order, Payment};
 use crate::store::refunds::{self, Refund, RefundState};
-use crate::wechatpay::{Named, RefundResult, Verified};
+use crate::wechatpay::{Named, RefundResult, RefundStatus, Verified};
 
 impl Settlement {
     /// Moves a refund on as far as what WeChat Pay says of it leads, and its order with it: a payment of which there is a
@@ -30,8 +30,8 @@ impl Settlement {
         let Some(state) = RefundState::told(result.status) else { return Ok((Settled::Unknown, None)) };
         let mismatch = match self.refund(order, known, (result, state), told, work, (now, deadline)).await? {
             Ok(state) => {
-                // What is settled needs nobody, however late the news comes.
-                if state == RefundState::Abnormal {
+                // What is settled needs nobody, however late the news comes; nor does what a person has helped on.
+                if state == RefundState::Abnormal && result.status == RefundStatus::Abnormal {
                     abnormal(result, work);
                 }
                 return Ok((Settled::Agreed, Some(state)));

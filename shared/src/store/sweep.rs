@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use super::StoreError;
 use super::item::{Item, attr, number};
 use super::orders;
-use super::table::{Page, Table};
+use super::table::{Change, Page, Table};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::wechatpay::{OutRefundNo, OutTradeNo};
@@ -76,6 +76,22 @@ impl Sweep {
     /// The index of a table.
     pub fn new(table: Table) -> Self {
         Self { table }
+    }
+
+    /// Moves something nearer that was moved on, because there was no answer. What is sooner, or not in the index any more,
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn sooner(&self, due: &Due, at: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let key = match &due.out_refund_no {
+            None => orders::key(&due.out_trade_no),
+            Some(refund) => orders::refund_key(&due.out_trade_no, refund),
+        };
+        let values = HashMap::from([number(":at", at.as_millis())]);
+        let change = Change { key, update: "SET sweepAtMs = :at", condition: Some("sweepAtMs > :at"), values };
+        self.table.change(change, deadline).await.map(|_| ())
     }
 
     /// What of a shard is due at `until`, or all of it.

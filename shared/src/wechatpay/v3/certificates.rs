@@ -114,12 +114,20 @@ pub(super) fn listed(body: &[u8], key: &ApiV3Key) -> Option<Listed> {
             continue;
         }
         let certificate = Option::<PlatformCertificate>::from(entry)?;
+        if listed.kept.iter().any(|other: &PlatformCertificate| other.serial == certificate.serial) {
+            continue;
+        }
         match certificate.open(key)? {
             Opened::Rsa(opened) => {
                 listed.certificates.push(opened);
                 listed.kept.push(certificate);
             }
-            Opened::Other => {}
+            Opened::Other => {
+                tracing::warn!(
+                    serial = certificate.serial,
+                    "a certificate of WeChat Pay's is of a kind that is not known"
+                );
+            }
         }
     }
     (!listed.kept.is_empty()).then_some(listed)

@@ -12,12 +12,19 @@ use crate::cause;
 use crate::deadline::Deadline;
 use crate::net::HttpResponse;
 use crate::pause::Pauses;
+use crate::random;
 use crate::store::{REFRESH_WITHIN, RefreshClaim, StoreError};
 
 /// The pauses of who waits for another's refresh, and how long they are together at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
 const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 const WAIT: Duration = Duration::from_secs(2);
+
+/// Left for each of the writes that follow.
+const FOR_THE_TABLE: Duration = Duration::from_secs(1);
+
+/// The pause before WeChat Pay is asked again whether there are no certificates.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// What came of looking whether the certificates have to be fetched anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,21 +133,34 @@ impl PayClient {
     /// Fetches the certificates and keeps them. Whatever happens, nobody waits for it any longer.
     async fn refresh(&self, claim: &RefreshClaim, deadline: Deadline) -> Result<Refreshed, RefreshError> {
         let deadline = deadline.at_most(REFRESH_WITHIN);
+        let refreshed = self.fetch_and_keep(claim, deadline.leaving(FOR_THE_TABLE)).await;
+        if refreshed.is_err() {
+            // The refresh has failed already; if this does too, others wait for a few seconds in vain.
+            let _ = self.keys.rows().give_up(claim, deadline).await;
+        }
+        refreshed
+    }
+
+    async fn fetch_and_keep(&self, claim: &RefreshClaim, deadline: Deadline) -> Result<Refreshed, RefreshError> {
         let rows = self.keys.rows();
-        let err = match self.certificates(deadline).await {
+        let pay_deadline = deadline.leaving(FOR_THE_TABLE);
+        let mut listed = self.certificates(pay_deadline).await;
+        if listed.as_ref().is_err_and(|err| self.has_none(err)) {
+            // It is not signed, and is believed for half a day: once more.
+            tokio::time::sleep(random::jitter(ASK_AGAIN)).await;
+            listed = self.certificates(pay_deadline).await;
+        }
+        match listed {
             Ok(certificates) => {
                 rows.keep(claim, &certificates, self.clock.moment(), deadline).await?;
-                return Ok(Refreshed::Kept(certificates.len()));
+                Ok(Refreshed::Kept(certificates.len()))
             }
             Err(err) if self.has_none(&err) => {
                 rows.keep_none(claim, self.clock.moment(), deadline).await?;
-                return Ok(Refreshed::NoneThere);
+                Ok(Refreshed::NoneThere)
             }
-            Err(err) => err,
-        };
-        // The refresh has failed already; if this does too, others wait for a few seconds in vain.
-        let _ = rows.give_up(claim, deadline).await;
-        Err(err.into())
+            Err(err) => Err(err.into()),
+        }
     }
 
     /// Whether WeChat Pay says that the merchant has the public key alone. One without a public key cannot do without

@@ -9,5 +9,6 @@ mod orders;
 mod refusals;
 mod secrecy;
 mod staff;
+mod store;
 mod together;
 mod told;

@@ -119,7 +119,8 @@ impl<'a> Attempt<'a> {
         let function = self.function;
         let mut asked = Asked::Agreed;
         if order.state == OrderState::NotPay {
-            asked = function.healer.ask(&function.pay, order, self.work(), self.invocation.deadline()).await?;
+            // Whoever has asked a moment ago may have heard nothing.
+            asked = function.healer.ask_now(&function.pay, order, self.work(), self.invocation.deadline()).await?;
         }
         match (order.state, asked) {
             (OrderState::Refund | OrderState::Success, _) => Ok(()),

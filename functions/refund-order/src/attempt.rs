@@ -124,6 +124,7 @@ impl<'a> Attempt<'a> {
         let function = self.function;
         let mut asked = Asked::Agreed;
         if matches!(order.state, OrderState::Closed | OrderState::NotPay) {
+            // Whoever has asked a moment ago may have heard nothing.
             asked = function.healer.ask_now(&function.pay, order, self.work(), self.invocation.deadline()).await?;
         }
         match (order.state, asked) {

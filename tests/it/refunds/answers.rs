@@ -73,6 +73,27 @@ async fn a_request_that_never_arrived_is_sent_again_with_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn a_request_that_arrives_late_is_the_refund_that_was_asked_for_again() {
+    let (world, proxy) = World::start_with_pay_proxy().await;
+    let buyer = world.untold().await;
+    let order = world.paid_order(&buyer).await;
+    proxy.take();
+    proxy.hold("POST /v3/refund");
+    let late = async {
+        proxy.holding().await;
+        // It was taken for lost, and asked for again: both come now.
+        proxy.holding().await;
+        proxy.release();
+    };
+    let (outcome, ()) = tokio::join!(world.refund(&order, 900, "return"), late);
+    assert!(["PROCESSING", "SUCCESS"].contains(&outcome.as_str()), "{outcome}");
+    let sent = proxy.take();
+    let lines: Vec<_> = sent.iter().map(|sent| sent.line.split(' ').next().unwrap()).collect();
+    assert_eq!(lines, ["POST", "GET", "POST"]);
+    assert_eq!((world.refunds_at_wechat(&order).await.len(), world.amounts(&order).await.0), (1, 900));
+}
+
+#[tokio::test]
 async fn where_no_question_is_answered_the_amount_is_held() {
     let (world, buyer) = start().await;
     for (first, query) in [

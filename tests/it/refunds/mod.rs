@@ -2,6 +2,7 @@
 
 mod answers;
 mod asking;
+mod doubts;
 mod ends;
 mod forged;
 mod input;
@@ -9,5 +10,6 @@ mod orders;
 mod refusals;
 mod secrecy;
 mod staff;
+mod store;
 mod together;
 mod told;

@@ -105,3 +105,13 @@ async fn an_order_of_a_former_merchant_is_misconfigured_and_nobody_is_asked() {
     let lines = logs::with("a merchant who is configured no more");
     assert!(lines.iter().any(|line| line["function"] == "refund-order"));
 }
+
+#[tokio::test]
+async fn that_somebody_has_just_asked_in_vain_does_not_make_it_unpaid() {
+    let (world, buyer) = World::start_untold().await;
+    let order = buyer.buy(&world, "demo-mug").await;
+    world.pay_silently(&order).await;
+    world.fault(QUERY, json!({ "status": 500, "times": 3 })).await;
+    assert_eq!(buyer.status_of(&world, &order).await, "NOTPAY");
+    assert_eq!(world.refund(&order, 100, "return").await, "PROCESSING");
+}

@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 use super::StoreError;
 use super::item::{Item, attr, number};
 use super::orders;
-use super::table::{Change, Page, Table};
+use super::table::{Change, Changed, Page, Table};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::wechatpay::{OutRefundNo, OutTradeNo};
@@ -25,9 +25,8 @@ pub const PROJECTED: [&str; 2] = [attr::CREATED_AT, orders::TIME_EXPIRE];
 
 const SHARD: &str = "sweepShard";
 const AT_MS: &str = "sweepAtMs";
-
-/// When WeChat Pay was last asked.
-pub(super) const QUERIED_AT_MS: &str = "queriedAtMs";
+/// Who took the last turn: another text each time.
+const SWEPT_BY: &str = "sweptBy";
 
 /// The parts of the index. A partition takes a thousand writes a second, and an order writes to it three to ten times.
 pub const SHARDS: u8 = 16;
@@ -135,13 +134,15 @@ pub(super) fn shard(order: &OutTradeNo) -> u8 {
     digest.as_ref().first().map_or(0, |byte| byte % SHARDS)
 }
 
-/// The row whose turn the caller has taken, though it was told otherwise: sent again after a lost answer, a change meets
-/// itself. Who else took it did so at another time, or does no harm.
-pub(super) fn own_turn(row: Option<Item>, next: Moment, now: Moment) -> Result<Option<Item>, StoreError> {
-    let Some(row) = row else { return Ok(None) };
-    let at = |name| Ok::<_, StoreError>(row.optional_number(name)?.map(Moment::from_millis));
-    let is_own = at(AT_MS)? == Some(next) && at(QUERIED_AT_MS)? == Some(now);
-    Ok(is_own.then_some(row))
+/// The row whose turn the caller has taken by `token`, whatever it was told: sent again after a lost answer, a change
+/// meets itself.
+pub(super) fn own_turn(changed: Changed, token: &str) -> Result<Option<Item>, StoreError> {
+    let row = match changed {
+        Changed::Done(row) => return Ok(Some(row)),
+        Changed::ConditionFailed(row) => row,
+    };
+    let is_own = |row: &Item| Ok::<_, StoreError>(row.optional_str(SWEPT_BY)? == Some(token));
+    row.map(|row| Ok(is_own(&row)?.then_some(row))).transpose().map(Option::flatten)
 }
 
 fn read(item: &Item) -> Result<Due, StoreError> {

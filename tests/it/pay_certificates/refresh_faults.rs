@@ -60,7 +60,7 @@ async fn a_write_of_the_table_whose_answer_is_lost_meets_itself() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     proxy.inject_after("UpdateItem", 1, 1, Kind::LoseAnswer);
     assert_eq!(world.refresh_keys().await.unwrap(), Refreshed::NoneThere);
-    assert_eq!((world.refresh_keys().await.unwrap(), world.downloads().await), (Refreshed::NotDue, 1));
+    assert_eq!((world.refresh_keys().await.unwrap(), world.downloads().await), (Refreshed::NotDue, 2));
 }
 
 /// Where the one dies who has the claim.

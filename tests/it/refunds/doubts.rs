@@ -23,7 +23,7 @@ async fn an_order_that_was_closed_here_and_paid_all_the_same_is_refunded() {
     world.alter(&format!("ORDER#{order}"), "ORDER", "tradeState", "CLOSED").await;
     assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS refund, REFUND refund");
-    assert_eq!(logs::count_of("PaidAfterClosed", "refund-order"), 1);
+    assert_eq!(logs::count_of("PaidAfterClosed", &order), 1);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn news_of_a_refund_whose_row_cannot_be_read_are_kept_and_come_again() {
     assert_eq!(resent["status"], 500);
     let quarantine = world.quarantine().await;
     assert_eq!(quarantine.len(), 1, "{quarantine:?}");
-    assert_eq!(quarantine[0].0, "a row of ours is unreadable");
+    assert_eq!(quarantine[0].1, "a row of ours is unreadable");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Order, OrderState, Orders, row, schedule};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
+use crate::random;
 use crate::store::StoreError;
 use crate::store::item::{number, text};
 use crate::store::sweep::{self, Due};
@@ -75,18 +76,18 @@ impl Orders {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Order>, StoreError> {
+        let token = random::base64url::<12>();
         let next = schedule::next_query(due.created_at, time_expire, now.as_timestamp());
         let values = HashMap::from([
             number(":seen", due.at.as_millis()),
             number(":next", next.as_millis()),
             number(":now", now.as_millis()),
             text(":notPay", OrderState::NotPay.as_str()),
+            text(":token", &token),
         ]);
-        let (update, condition) =
-            ("SET sweepAtMs = :next, queriedAtMs = :now", "sweepAtMs = :seen AND tradeState = :notPay");
-        match self.change(&due.out_trade_no, update, condition, values, deadline).await? {
-            Changed::Done(row) => row::read(&row).map(Some),
-            Changed::ConditionFailed(row) => sweep::own_turn(row, next, now)?.as_ref().map(row::read).transpose(),
-        }
+        let update = "SET sweepAtMs = :next, queriedAtMs = :now, sweptBy = :token";
+        let condition = "sweepAtMs = :seen AND tradeState = :notPay";
+        let changed = self.change(&due.out_trade_no, update, condition, values, deadline).await?;
+        sweep::own_turn(changed, &token)?.as_ref().map(row::read).transpose()
     }
 }

@@ -15,6 +15,7 @@ use super::table::{Change, Changed, Table, Transaction, Write};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::fen::Fen;
+use crate::random;
 use crate::secret::Secret;
 use crate::wechatpay::{MchId, OutRefundNo, OutTradeNo};
 
@@ -187,22 +188,21 @@ impl Refunds {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Refund>, StoreError> {
+        let token = random::base64url::<12>();
         let next = orders::next_refund_query(due.created_at, now.as_timestamp());
         let values = HashMap::from([
             number(":seen", due.at.as_millis()),
             number(":next", next.as_millis()),
-            number(":now", now.as_millis()),
+            text(":token", &token),
         ]);
         let change = Change {
             key: orders::refund_key(&due.out_trade_no, out_refund_no),
-            update: "SET sweepAtMs = :next, queriedAtMs = :now",
+            update: "SET sweepAtMs = :next, sweptBy = :token",
             condition: Some("sweepAtMs = :seen"),
             values,
         };
-        match self.table.change(change, deadline).await? {
-            Changed::Done(row) => row::read(&row).map(Some),
-            Changed::ConditionFailed(row) => sweep::own_turn(row, next, now)?.as_ref().map(row::read).transpose(),
-        }
+        let changed = self.table.change(change, deadline).await?;
+        sweep::own_turn(changed, &token)?.as_ref().map(row::read).transpose()
     }
 }
 

@@ -114,10 +114,9 @@ pub(super) fn listed(body: &[u8], key: &ApiV3Key) -> Option<Listed> {
             continue;
         }
         let certificate = Option::<PlatformCertificate>::from(entry)?;
-        if listed.kept.iter().any(|other: &PlatformCertificate| other.serial == certificate.serial) {
-            continue;
-        }
         match certificate.open(key)? {
+            // Listed twice.
+            Opened::Rsa(_) if listed.kept.iter().any(|other| other.serial == certificate.serial) => {}
             Opened::Rsa(opened) => {
                 listed.certificates.push(opened);
                 listed.kept.push(certificate);

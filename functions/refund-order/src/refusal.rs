@@ -76,9 +76,10 @@ pub(crate) fn refused(message: &'static str) -> ApiError {
 /// What has become of the refund is open, and its amount is held. Where WeChat Pay refuses whatever it is asked, the code
 /// says why.
 pub(crate) fn open(err: PayError) -> ApiError {
+    let is_refused = err.refusal().is_none_or(|refusal| (400..500).contains(&refusal.status));
     let refusal = ApiError::from_pay(err);
     let code = match refusal.code {
-        code @ (ErrorCode::Misconfigured | ErrorCode::RateLimited) => code,
+        code @ (ErrorCode::Misconfigured | ErrorCode::RateLimited) if is_refused => code,
         _ => ErrorCode::WechatUnavailable,
     };
     let message = "it is open what became of the refund; repeat with the same requestId";

@@ -13,7 +13,7 @@ use shared::http::{Call, HttpFunction, refused};
 use shared::log::Metric;
 use shared::settlement::{Settlement, Told, Work};
 use shared::setup::Setup;
-use shared::store::orders::Source;
+use shared::store::orders::{Order, Source};
 use shared::store::{Orders, StoreError};
 use shared::wechat::is_visible_ascii;
 use shared::wechatpay::v3::{Notification, Notifications};
@@ -108,23 +108,36 @@ impl PayNotify {
             Err(reason) => return Ok(Err(reason)),
         };
         let Ok(number) = OutTradeNo::try_from(news.out_trade_no().to_owned()) else { return Ok(Err(NO_SUCH_ORDER)) };
-        match (self.orders.find(&number, deadline).await, news) {
-            (Ok(Some(mut order)), News::Payment(trade)) => {
-                self.settlement.settle(&mut order, &trade, told, work, deadline).await.map(|_| Ok(()))
-            }
-            (Ok(Some(mut order)), News::Refund(refund)) => {
-                let settled = self.settlement.settle_refund(&mut order, None, &refund, told, work, deadline).await;
-                settled.map(|_| Ok(()))
-            }
-            (Ok(None), _) => Ok(Err(NO_SUCH_ORDER)),
-            (Err(err @ StoreError::Corrupt(_)), _) => {
-                // WeChat Pay sends it for a day; after that nobody would know of it.
-                let named = notification.named();
-                self.settlement.quarantine("the order is unreadable", named, told, work, deadline).await?;
-                Err(err)
-            }
-            (Err(err), _) => Err(err),
+        let settled = match self.orders.find(&number, deadline).await {
+            Ok(Some(order)) => self.move_on(order, &news, told, work, deadline).await,
+            Ok(None) => return Ok(Err(NO_SUCH_ORDER)),
+            Err(err) => Err(err),
+        };
+        if let Err(StoreError::Corrupt(_)) = settled {
+            // WeChat Pay sends it for a day; after that nobody would know of it.
+            let named = notification.named();
+            self.settlement.quarantine("the order is unreadable", named, told, work, deadline).await?;
         }
+        settled.map(Ok)
+    }
+
+    async fn move_on(
+        &self,
+        mut order: Order,
+        news: &News,
+        told: &Told<'_>,
+        work: Work<'_>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        match news {
+            News::Payment(trade) => {
+                self.settlement.settle(&mut order, trade, told, work, deadline).await?;
+            }
+            News::Refund(refund) => {
+                self.settlement.settle_refund(&mut order, None, refund, told, work, deadline).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -81,22 +81,6 @@ async fn what_nobody_asks_for_again_is_let_go_after_a_day() {
 }
 
 #[tokio::test]
-async fn news_of_a_refund_whose_row_cannot_be_read_are_kept_and_come_again() {
-    let (world, buyer) = World::start_untold().await;
-    world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
-    let order = world.paid_order(&buyer).await;
-    assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
-    let RefundRow { number, .. } = world.refund_row(&order).await;
-    world.alter(&format!("ORDER#{order}"), &format!("REFUND#{number}"), "refundStatus", "LOST").await;
-    world.settle_silently(&number, "SUCCESS").await;
-    let resent = world.sandbox("POST", "/notifications/resend", json!({ "outRefundNo": number })).await;
-    assert_eq!(resent["status"], 500);
-    let quarantine = world.quarantine().await;
-    assert_eq!(quarantine.len(), 1, "{quarantine:?}");
-    assert_eq!(quarantine[0].1, "a row of ours is unreadable");
-}
-
-#[tokio::test]
 async fn what_got_no_answer_does_not_wait_for_its_regular_time() {
     let (world, buyer) = World::start_untold().await;
     let order = buyer.buy(&world, "demo-mug").await;

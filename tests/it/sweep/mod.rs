@@ -5,5 +5,6 @@ mod dying;
 mod failing;
 mod found;
 mod index;
+mod refunds;
 mod schedule;
 mod together;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use local::demo_order::DEMO_PAID_ORDER;
 use local::functions::Instance;
 use local::sample;
 use serde_json::{Value, json};
@@ -34,10 +35,11 @@ impl World {
         table.client().put_item().table_name(table.name()).set_item(Some(row)).send().await.unwrap();
     }
 
-    /// The orders that WeChat Pay knows.
+    /// The orders that WeChat Pay knows, but for that of the demo user.
     pub async fn orders_at_wechat_pay(&self) -> Vec<Value> {
         let orders = self.sandbox("GET", "/orders", Value::Null).await;
-        orders["orders"].as_array().unwrap().clone()
+        let orders = orders["orders"].as_array().unwrap().iter();
+        orders.filter(|order| order["outTradeNo"] != DEMO_PAID_ORDER).cloned().collect()
     }
 
     /// A notification that WeChat Pay has signed, as an event of `pay-notify`.

@@ -123,10 +123,10 @@ async fn a_thousand_orders_are_all_paid_once_whatever_was_told() {
     println!("tries:  {:?} (is a probe, status)", count(answers));
 
     assert_eq!(rows.len(), ORDERS);
-    let at_wechat = storm.world.sandbox("GET", "/orders", Value::Null).await;
+    let at_wechat = storm.world.orders_at_wechat_pay().await;
     let ids: BTreeSet<_> = rows.values().map(|row| row.transaction_id.as_deref().unwrap()).collect();
     assert_eq!(ids.len(), ORDERS, "each payment is another one");
-    for order in at_wechat["orders"].as_array().unwrap() {
+    for order in &at_wechat {
         let row = &rows[order["outTradeNo"].as_str().unwrap()];
         let is_one_move =
             ["NOTPAY create, SUCCESS notify", "NOTPAY create, SUCCESS query"].contains(&row.story().as_str());

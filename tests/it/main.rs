@@ -47,6 +47,7 @@ mod secrecy_of_answers;
 mod sessions;
 mod store_faults;
 mod sweep;
+mod sweep_storm;
 mod tls;
 mod token_forced;
 mod token_lease;

@@ -5,6 +5,7 @@
 pub mod apps;
 pub mod callers;
 pub mod cards;
+pub mod dice;
 pub mod dynamodb_proxy;
 pub mod http;
 pub mod lambda_proxy;

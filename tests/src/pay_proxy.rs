@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde_json::Value;
 
+use crate::dice::Dice;
 use crate::http::Client;
 use crate::notifications::Notice;
 use crate::world::World;
@@ -55,6 +56,14 @@ struct Seen {
     held: Option<String>,
     refused: Option<String>,
     sent: Vec<Sent>,
+    losses: Option<(Dice, u64)>,
+}
+
+/// What gets lost of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    Request,
+    Answer,
 }
 
 impl PayProxy {
@@ -112,6 +121,21 @@ impl PayProxy {
         self.state.lock().unwrap().refused = text.map(str::to_owned);
     }
 
+    /// From now on so many of a hundred calls get lost on the way there or back, by chance.
+    pub fn lose(&self, seed: u64, percent: u64) {
+        self.state.lock().unwrap().losses = Some((Dice::new(seed), percent));
+    }
+
+    /// From now on none gets lost.
+    pub fn lose_no_more(&self) {
+        self.state.lock().unwrap().losses = None;
+    }
+
+    /// How many were sent so far, since they were taken.
+    pub fn count(&self) -> usize {
+        self.state.lock().unwrap().sent.len()
+    }
+
     /// What was sent so far; and starts anew.
     pub fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.state.lock().unwrap().sent)
@@ -128,17 +152,33 @@ impl World {
     }
 }
 
+impl Seen {
+    fn next_loss(&mut self) -> Option<Loss> {
+        let (dice, percent) = self.losses.as_mut()?;
+        let is_lost = dice.is_of(*percent);
+        let loss = if dice.is_of(50) { Loss::Request } else { Loss::Answer };
+        is_lost.then_some(loss)
+    }
+}
+
+/// What a gateway in between says.
+fn lost() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response
+}
+
 async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
     let path = parts.uri.path_and_query().unwrap().as_str().to_owned();
     let sent = Sent { line: format!("{} {path}", parts.method), headers: parts.headers.clone(), body: body.clone() };
-    let (target, answer, is_held, is_refused) = {
+    let (target, answer, is_held, is_refused, loss) = {
         let mut state = proxy.state.lock().unwrap();
         let has = |text: &Option<String>| text.as_ref().is_some_and(|text| sent.line.contains(text));
         let (is_held, is_refused) = (has(&state.held), has(&state.refused));
         state.sent.push(sent);
-        (state.target.clone(), state.answer.clone(), is_held, is_refused)
+        (state.target.clone(), state.answer.clone(), is_held, is_refused, state.next_loss())
     };
     if is_held {
         proxy.holds.notify_one();
@@ -146,9 +186,7 @@ async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body>
         released.expect("the proxy is there");
     }
     if is_refused {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-        return response;
+        return lost();
     }
     if let Some(Notice { headers, body }) = answer {
         let mut response = Response::new(Body::from(body));
@@ -158,8 +196,14 @@ async fn pass(State(proxy): State<PayProxy>, request: Request) -> Response<Body>
         return response;
     }
     let Some(target) = target else { return std::future::pending().await };
+    if loss == Some(Loss::Request) {
+        return lost();
+    }
     parts.uri = format!("{target}{path}").parse().unwrap();
     let (status, headers, body) = proxy.client.forward(Request::from_parts(parts, body)).await;
+    if loss == Some(Loss::Answer) {
+        return lost();
+    }
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -5,6 +5,9 @@ mod create;
 mod notify;
 mod overtaken;
 mod query;
+mod refunds;
+mod refunds_overtaken;
+mod sweeps;
 
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::http::Reply;
 use tests::ledger::{Facts, Ledger};
+use tests::refunds::{CLOSE, REFUND, refund_event};
 use tests::shop::PREPAY;
 use tests::world::{World, reply};
 use tokio::task::JoinHandle;
@@ -23,6 +27,12 @@ const SKU: &str = "mug";
 const PRICE: u64 = 3_900;
 const STOCK: u64 = 10;
 const QUANTITY: u64 = 2;
+/// A refund of a part, and its request id.
+const PART: u64 = 900;
+const REQUEST: &str = "return-1";
+
+/// By then the next sweep asks again.
+const NEXT_SWEEP: Duration = Duration::from_secs(60);
 
 /// By then whoever was at it is taken for dead.
 const TAKEN_FOR_DEAD: Duration = Duration::from_secs(4);
@@ -82,6 +92,24 @@ impl Scene {
         Ledger::read(&self.world).await
     }
 
+    /// An order that is paid, as everybody knows.
+    async fn paid(&self) -> String {
+        let number = self.ordered().await;
+        self.at_wechat_pay("/pay", &number).await;
+        let event = self.notification(&number).await;
+        assert_eq!(self.invoke("pay-notify", event).await.status, 204);
+        number
+    }
+
+    /// Checks that there is one refund of an order, of [`PART`], that it has succeeded, and that all adds up.
+    async fn assert_refunded_once(&self, number: &str, when: &str) {
+        let row = self.world.refund_row(number).await;
+        assert_eq!((row.fen, row.state.as_str()), (PART, "SUCCESS"), "{when}: {}", row.story);
+        assert_eq!(self.world.amounts(number).await, (PART, PART), "{when}");
+        assert_eq!(self.world.refunds_at_wechat(number).await.len(), 1, "{when}");
+        self.assert_adds_up(STOCK - QUANTITY, 0, when).await;
+    }
+
     /// What a control makes of an order at WeChat Pay.
     async fn at_wechat_pay(&self, path: &str, number: &str) {
         let mut wish = json!({ "outTradeNo": number });
@@ -100,6 +128,11 @@ impl Scene {
         assert_eq!(ledger.stock(SKU), i64::try_from(stock).ok(), "{when}");
         assert_eq!(ledger.open_orders(&self.buyer.id), open, "{when}");
     }
+}
+
+/// A request for a refund of a part of an order.
+fn part_event(number: &str) -> Vec<u8> {
+    refund_event(number, PART, REQUEST).to_string().into_bytes()
 }
 
 async fn replied(invocation: JoinHandle<InvocationResult>) -> Reply {
@@ -127,10 +160,8 @@ impl Scene {
         match death {
             Death::Before(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::Hang),
             Death::After(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::HangAfter),
-            Death::BeforeWechatPayHasHeard(path) => self.world.fault(path, json!({ "latencyMs": 60_000 })).await,
-            Death::BeforeWechatPayHasAnswered(path) => {
-                self.world.fault(path, json!({ "answerLatencyMs": 60_000 })).await;
-            }
+            Death::BeforeWechatPayHasHeard(path) => self.fault(path, json!({ "latencyMs": 60_000 })).await,
+            Death::BeforeWechatPayHasAnswered(path) => self.fault(path, json!({ "answerLatencyMs": 60_000 })).await,
         }
         let calls = match death {
             Death::BeforeWechatPayHasHeard(path) | Death::BeforeWechatPayHasAnswered(path) => {
@@ -145,10 +176,10 @@ impl Scene {
                 while self.world.count_of(path).await == before {
                     tokio::task::yield_now().await;
                 }
-                if let Death::BeforeWechatPayHasAnswered(PREPAY) = death {
-                    while self.world.orders_at_wechat_pay().await.is_empty() {
-                        tokio::task::yield_now().await;
-                    }
+                while let Death::BeforeWechatPayHasAnswered(path) = death
+                    && !self.is_done(path).await
+                {
+                    tokio::task::yield_now().await;
                 }
             }
         }
@@ -156,5 +187,21 @@ impl Scene {
         dying.abort();
         assert!(dying.await.unwrap_err().is_cancelled());
         self.world.sandbox("DELETE", "/faults", Value::Null).await;
+    }
+    /// Beside what goes wrong already.
+    async fn fault(&self, path: &str, mut fault: Value) {
+        fault["path"] = path.into();
+        self.world.sandbox("POST", "/faults", fault).await;
+    }
+
+    /// Whether WeChat Pay has done what it was asked for, of what it does.
+    async fn is_done(&self, path: &str) -> bool {
+        let there = self.world.orders_at_wechat_pay().await;
+        match path {
+            PREPAY => !there.is_empty(),
+            REFUND => there.iter().any(|order| order["refunds"] != json!([])),
+            CLOSE => there.iter().any(|order| order["state"] == "CLOSED"),
+            _ => true,
+        }
     }
 }

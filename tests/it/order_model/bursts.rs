@@ -11,10 +11,11 @@ use serde_json::Value;
 use tests::ledger::Ledger;
 use tests::shop::PREPAY;
 
+use super::chances::bursts;
 use super::model::{Cart, QUERY_INTERVAL, USERS};
 use super::shop::{As, Shop};
 use super::sights::Sights;
-use super::steps::{Step, bursts};
+use super::steps::Step;
 use super::{Checked, for_all};
 
 const CASES: u32 = 16;
@@ -30,14 +31,20 @@ const REFUSALS: [&str; 7] = [
     "wechat_unavailable",
 ];
 
-const WANTED: [&str; 7] = [
+const WANTED: [&str; 13] = [
     "an order",
     "idempotency_key_reused",
     "out_of_stock",
     "rate_limited",
     "CLOSED",
+    "REFUND",
     "SUCCESS",
     "one order for several at the same moment",
+    "refund: PROCESSING",
+    "refund: refund_exceeds_paid",
+    "refund: refund_refused",
+    "refunded: \"CLOSED\"",
+    "refunded: \"SUCCESS\"",
 ];
 
 #[test]
@@ -50,7 +57,8 @@ fn whatever_happens_at_the_same_moment_adds_up() {
 async fn follow(bursts: &[Vec<Step>], sights: &Sights) -> Checked {
     let crowd = Crowd { shop: Shop::open().await, sights, carts: Mutex::default(), numbers: Mutex::default() };
     for burst in bursts {
-        crowd.shop.pass(QUERY_INTERVAL);
+        let passed = burst.iter().filter_map(|step| if let Step::Pass(secs) = step { Some(*secs) } else { None });
+        crowd.shop.pass(QUERY_INTERVAL + passed.max().unwrap_or_default());
         let orders: Vec<_> = crowd.shop.ledger().await.orders().cloned().collect();
         let mut numbers = HashSet::new();
         for number in join_all(burst.iter().map(|step| crowd.take(step, &orders))).await {
@@ -62,24 +70,27 @@ async fn follow(bursts: &[Vec<Step>], sights: &Sights) -> Checked {
         let ledger = crowd.shop.ledger().await;
         crowd.shop.audit(&ledger).await.map_err(TestCaseError::fail)?;
     }
-    crowd.settle().await
+    crowd.settle().await?;
+    crowd.end().await
 }
 
-struct Crowd<'a> {
-    shop: Shop,
-    sights: &'a Sights,
+pub(super) struct Crowd<'a> {
+    pub(super) shop: Shop,
+    pub(super) sights: &'a Sights,
     /// What each key was first used for, and the order that it has stood for.
     carts: Mutex<HashMap<(usize, usize), Cart>>,
     numbers: Mutex<HashMap<(usize, usize), String>>,
 }
 
 /// What came of a step: the number of the order that somebody got.
-type Taken = Result<Option<String>, TestCaseError>;
+pub(super) type Taken = Result<Option<String>, TestCaseError>;
 
 impl Crowd<'_> {
     async fn take(&self, step: &Step, orders: &[Value]) -> Taken {
         self.sights.see("a step");
         let pick = |order: &Index| (!orders.is_empty()).then(|| order.get(orders));
+        let paid: Vec<_> = orders.iter().filter(|order| Ledger::is_settled(order)).collect();
+        let pick_paid = |order: &Index| if paid.is_empty() { pick(order) } else { Some(*order.get(&paid)) };
         match step {
             Step::Create { user, key, wish, loss } => {
                 let cart = self.carts.lock().unwrap().entry((*user, *key)).or_insert(wish.cart.clone()).clone();
@@ -102,6 +113,20 @@ impl Crowd<'_> {
             Step::Notify { order, copies } => self.notify(pick(order), As::Paid, *copies).await,
             Step::NotifyRefunded(order) => self.notify(pick(order), As::Refunded, 1).await,
             Step::PayClosed(order) => self.pay_closed(pick(order)).await,
+            Step::Refund(step) => self.refund(pick_paid(&step.order), step).await,
+            Step::RefundElsewhere { order, percent, status } => {
+                self.refund_elsewhere(pick_paid(order), *percent, status).await;
+                Ok(None)
+            }
+            Step::SettleRefund { refund, status } => {
+                self.settle_refund(refund, status).await;
+                Ok(None)
+            }
+            Step::NotifyRefund { refund, copies } => self.notify_refund(refund, *copies).await,
+            Step::Sweep(step) => {
+                self.shop.sweep(step.min_age, if step.twice { 2 } else { 1 }).await;
+                Ok(None)
+            }
             Step::NotifyWrong { .. } | Step::Pass(_) | Step::Restart => Ok(None),
         }
     }
@@ -120,7 +145,7 @@ impl Crowd<'_> {
         Ok(Some(number))
     }
 
-    async fn query(&self, order: &Value, is_stranger: bool) -> Taken {
+    pub(super) async fn query(&self, order: &Value, is_stranger: bool) -> Taken {
         let owner = self.shop.buyers.iter().position(|buyer| order["userId"] == buyer.id).unwrap();
         let user = if is_stranger { (owner + 1) % USERS } else { owner };
         let reply = self.shop.query(user, number(order)).await;
@@ -149,26 +174,8 @@ impl Crowd<'_> {
         }
         Ok(None)
     }
-
-    /// Once everything is asked for, all that was paid is known to be.
-    async fn settle(&self) -> Checked {
-        self.shop.pass(QUERY_INTERVAL);
-        for order in self.shop.ledger().await.orders() {
-            self.query(order, false).await?;
-        }
-        let ledger = self.shop.ledger().await;
-        self.shop.audit(&ledger).await.map_err(TestCaseError::fail)?;
-        for there in self.shop.world.orders_at_wechat_pay().await {
-            let order = ledger.order(number(&there)).unwrap();
-            let is_paid = there["state"] == "SUCCESS";
-            prop_assert!(!is_paid || Ledger::is_settled(order), "paid there and not here: {}", order);
-            prop_assert!(there["state"] != "CLOSED" || order["tradeState"] != "NOTPAY", "closed: {}", order);
-            self.sights.see(order["tradeState"].as_str().unwrap());
-        }
-        Ok(())
-    }
 }
 
-fn number(order: &Value) -> &str {
+pub(super) fn number(order: &Value) -> &str {
     order["outTradeNo"].as_str().unwrap()
 }

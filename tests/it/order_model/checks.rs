@@ -71,5 +71,22 @@ fn check_order(ledger: &Ledger, order: &Order) -> Checked {
     prop_assert_eq!(row["queriedAtMs"].as_u64().map(|at| at / 1000), order.queried_at, "{}", row);
     let payment = order.payment.as_deref().filter(|_| order.is_settled());
     prop_assert_eq!(row["transactionId"].as_str(), payment);
+    let sweep_at = (order.state() == "NOTPAY").then_some(order.sweep_at);
+    prop_assert_eq!(row["sweepAtMs"].as_u64().map(|at| at / 1000), sweep_at, "{}", row);
+    check_refunds(ledger, order)
+}
+
+fn check_refunds(ledger: &Ledger, order: &Order) -> Checked {
+    let known = order.refunds.iter().filter(|refund| !refund.history.is_empty());
+    prop_assert_eq!(ledger.refunds(&order.number).count(), known.clone().count(), "{:?}", order);
+    for refund in known {
+        let row = ledger.refund(&refund.number);
+        prop_assert!(row.is_some(), "{:?}", refund);
+        let row = row.unwrap();
+        prop_assert_eq!(Ledger::refund_history(row), refund.history.clone());
+        prop_assert_eq!(&row["refundFen"], refund.fen);
+        let sweep_at = refund.is_swept().then_some(refund.sweep_at);
+        prop_assert_eq!(row["sweepAtMs"].as_u64().map(|at| at / 1000), sweep_at, "{}", row);
+    }
     Ok(())
 }

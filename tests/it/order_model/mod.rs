@@ -2,9 +2,14 @@
 //!
 //! The same cases are drawn in every run, as in `properties`; only the numbers that the functions make up differ.
 
+mod burst_refunds;
 mod bursts;
+mod chances;
 mod checks;
 mod model;
+mod model_refunds;
+mod model_sweep;
+mod refund_steps;
 mod sequences;
 mod shop;
 mod sights;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::model_refunds::Refund;
+use super::model_sweep::next_query;
 use super::steps::Loss;
 
 pub(super) const USERS: usize = 2;
@@ -54,10 +56,14 @@ pub(super) struct Order {
     pub(super) queried_at: Option<u64>,
     /// When WeChat Pay last said, after the order's time, that it was not paid.
     found_unpaid_at: Option<u64>,
+    pub(super) created_at: u64,
     pub(super) ends_at: u64,
+    /// When the sweeper asks next about it.
+    pub(super) sweep_at: u64,
     pub(super) there: There,
     /// The payment of which WeChat Pay tells: what was paid there, or is said to have been after it was closed.
     pub(super) payment: Option<String>,
+    pub(super) refunds: Vec<Refund>,
 }
 
 /// A key that stands for an order.
@@ -154,9 +160,12 @@ impl Model {
             prepay_asked_at: self.now,
             queried_at: None,
             found_unpaid_at: None,
+            created_at: self.now,
             ends_at: self.now + ORDER_TTL,
+            sweep_at: next_query(self.now, self.now + ORDER_TTL, self.now),
             there: There::Unknown,
             payment: None,
+            refunds: Vec::new(),
         });
         self.keys.insert((user, key), Key { order, cart: cart.clone(), until: self.now + KEY_TTL });
         self.prepay(order, loss)
@@ -172,7 +181,7 @@ impl Model {
             if order.found_unpaid_at.is_some_and(is_known) {
                 return Reply::Refused("order_closed");
             }
-            let is_answered = self.ask(index, loss);
+            let is_answered = self.ask(index, loss, "query");
             let unsettled = if is_answered { "order_closed" } else { "wechat_unavailable" };
             return Reply::Refused(ended(&self.orders[index]).unwrap_or(unsettled));
         }
@@ -181,7 +190,7 @@ impl Model {
         }
         // What gets lost here is answers about a payment to come, and not about one that was made.
         if self.now - order.prepay_asked_at >= DOUBLE_CLICK {
-            self.query(index, None);
+            self.query(index, None, "query");
         }
         ended(&self.orders[index]).map_or(Reply::Order(index), Reply::Refused)
     }
@@ -198,7 +207,7 @@ impl Model {
             return Reply::Refused("wechat_unavailable");
         }
         if is_refused {
-            self.ask(index, None);
+            self.ask(index, None, "query");
             return Reply::Refused(ended(&self.orders[index]).unwrap_or_default());
         }
         order.is_prepaid = true;
@@ -206,26 +215,30 @@ impl Model {
     }
 
     /// Asks WeChat Pay. Says whether it has answered.
-    fn ask(&mut self, index: usize, loss: Option<Loss>) -> bool {
+    pub(super) fn ask(&mut self, index: usize, loss: Option<Loss>, by: &'static str) -> bool {
         let order = &mut self.orders[index];
         order.queried_at = Some(self.now);
         if loss.is_some_and(|loss| loss.loses_all(order.there == There::Unknown)) {
             return false;
         }
         match order.there {
-            There::Unknown | There::Unpaid if order.ends_at <= self.now => order.found_unpaid_at = Some(self.now),
+            // The sweep closes it at once.
+            There::Unknown | There::Unpaid if order.ends_at <= self.now && by != "sweep" => {
+                order.found_unpaid_at = Some(self.now);
+            }
             There::Unknown | There::Unpaid => {}
-            There::Closed => self.learn(index, Event::Closed, "query"),
-            There::Paid => self.learn(index, Event::Paid, "query"),
+            There::Closed => self.learn(index, Event::Closed, by),
+            There::Paid if order.is_refunded_there() => self.learn(index, Event::Refunded, by),
+            There::Paid => self.learn(index, Event::Paid, by),
         }
         true
     }
 
     /// Asks WeChat Pay, if that can bring news, and has not been done just now.
-    pub(super) fn query(&mut self, index: usize, loss: Option<Loss>) {
+    pub(super) fn query(&mut self, index: usize, loss: Option<Loss>, by: &'static str) {
         let order = &self.orders[index];
         if order.state() == "NOTPAY" && order.queried_at.is_none_or(|at| self.now - at >= QUERY_INTERVAL) {
-            self.ask(index, loss);
+            self.ask(index, loss, by);
         }
     }
 

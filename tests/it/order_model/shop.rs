@@ -11,10 +11,11 @@ use shared::clock::Timestamp;
 use tests::callers::Caller;
 use tests::http::Reply;
 use tests::ledger::{Facts, Ledger};
+use tests::refunds::refund_event;
 use tests::world::World;
 
 use super::model::{Cart, MAX_OPEN, ORDER_TTL, PRODUCTS, USERS};
-use super::steps::Loss;
+use super::steps::{Fate, Loss};
 
 pub(super) struct Shop {
     pub(super) world: World,
@@ -95,8 +96,33 @@ impl Shop {
         }
     }
 
+    /// The same of several paths.
+    pub(super) async fn lose_each(&self, losses: &[(&str, Option<Loss>)]) {
+        for (path, loss) in losses.iter().filter_map(|(path, loss)| Some((path, (*loss)?))) {
+            let mut fault = loss.fault();
+            fault["path"] = (*path).into();
+            self.world.sandbox("POST", "/faults", fault).await;
+        }
+    }
+
     pub(super) async fn mend(&self) {
         self.world.sandbox("DELETE", "/faults", Value::Null).await;
+    }
+
+    /// What becomes of new refunds from now on.
+    pub(super) async fn set_fate(&self, fate: Fate) {
+        self.world.sandbox("PUT", "/refunds", fate.settings()).await;
+    }
+
+    pub(super) async fn refund(&self, number: &str, fen: u64, request: &str) -> Result<Value, String> {
+        self.world.direct("refund-order", &refund_event(number, fen, request)).await
+    }
+
+    /// So many sweepers at once: their replies.
+    pub(super) async fn sweep(&self, min_age: Option<u64>, count: usize) -> Vec<Value> {
+        let event = min_age.map_or(json!({}), |secs| json!({ "minAgeSecs": secs }));
+        let runs = (0..count).map(|_| self.world.direct("order-sweeper", &event));
+        join_all(runs).await.into_iter().map(Result::unwrap).collect()
     }
 
     /// Uses a control that refuses what cannot be done.
@@ -144,6 +170,13 @@ impl Shop {
             _ => json!({ "resource": resource }),
         };
         let event = self.world.notification(wish).await;
+        let copies = (0..copies).map(|_| self.invoke("pay-notify", event.clone()));
+        join_all(copies).await.iter().map(|reply| reply.status).collect()
+    }
+
+    /// WeChat Pay tells of a refund by so many copies of a notification at the same moment.
+    pub(super) async fn notify_refund(&self, number: &str, copies: usize) -> Vec<u16> {
+        let event = self.world.notification(json!({ "outRefundNo": number })).await;
         let copies = (0..copies).map(|_| self.invoke("pay-notify", event.clone()));
         join_all(copies).await.iter().map(|reply| reply.status).collect()
     }

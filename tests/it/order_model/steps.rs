@@ -1,14 +1,9 @@
 //! What may happen in a shop.
 
-use proptest::collection::{btree_map, vec};
-use proptest::prelude::{Just, Strategy, any};
-use proptest::prop_oneof;
-use proptest::sample::{Index, select};
+use proptest::sample::Index;
 use serde_json::{Value, json};
 
-use super::model::{Cart, KEY_TTL, ORDER_TTL, PRODUCTS, USERS};
-
-const KEYS: usize = 5;
+use super::model::Cart;
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -28,6 +23,16 @@ pub(super) enum Step {
     NotifyRefunded(Index),
     /// Somebody tells of a payment what is not so.
     NotifyWrong { order: Index, tamper: &'static str, status: u16 },
+    /// Staff asks for a refund.
+    Refund(RefundStep),
+    /// Staff refunds so much of what is left on the merchant's platform.
+    RefundElsewhere { order: Index, percent: u64, status: &'static str },
+    /// A refund becomes something at WeChat Pay.
+    SettleRefund { refund: Index, status: &'static str },
+    /// WeChat Pay tells of a refund.
+    NotifyRefund { refund: Index, copies: usize },
+    /// The sweeper runs.
+    Sweep(SweepStep),
     /// Time passes.
     Pass(u64),
     /// All instances are replaced.
@@ -44,16 +49,72 @@ pub(super) struct Wish {
     pub(super) reversed: bool,
 }
 
+/// A request for a refund: so much of an order, by a request that may have been there before.
+#[derive(Clone, Debug)]
+pub(super) struct RefundStep {
+    pub(super) order: Index,
+    pub(super) request: usize,
+    pub(super) percent: u64,
+    pub(super) fate: Fate,
+    pub(super) request_loss: Option<Loss>,
+    pub(super) query_loss: Option<Loss>,
+}
+
+/// A run of the sweeper, or two at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SweepStep {
+    pub(super) min_age: Option<u64>,
+    pub(super) twice: bool,
+    pub(super) query: Option<Loss>,
+    pub(super) close: Option<Loss>,
+    pub(super) refund_query: Option<Loss>,
+}
+
+/// What becomes of a new refund at WeChat Pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Abnormal,
+    Closed,
+    /// The merchant's balance is not enough.
+    NotEnough,
+    Processing,
+    Success,
+}
+
+impl Fate {
+    pub(super) fn status(self) -> &'static str {
+        match self {
+            Self::Abnormal => "ABNORMAL",
+            Self::Closed => "CLOSED",
+            Self::NotEnough | Self::Processing => "PROCESSING",
+            Self::Success => "SUCCESS",
+        }
+    }
+
+    /// What the control takes.
+    pub(super) fn settings(self) -> Value {
+        match self {
+            Self::NotEnough => json!({ "balanceFen": 0 }),
+            fate => json!({ "outcome": fate.status() }),
+        }
+    }
+}
+
+/// So many percent of an amount, and one fen at least.
+pub(super) fn part(fen: u64, percent: u64) -> u64 {
+    (fen * percent / 100).max(1)
+}
+
 /// What becomes of calls of WeChat Pay.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Loss {
-    how: How,
+    pub(super) how: How,
     /// Whether of all of them, or of the first.
     pub(super) all: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// They do not get there.
     Request,
     /// They fail there.
@@ -74,6 +135,20 @@ impl Loss {
         self.all && !(is_refusal && self.how == How::Signature)
     }
 
+    /// Whether an answer does not come through, of a call of which it is.
+    pub(super) fn loses(self, is_refusal: bool) -> bool {
+        !(is_refusal && self.how == How::Signature)
+    }
+
+    /// Whether calls do get there.
+    pub(super) fn is_of_answers(self) -> bool {
+        matches!(self.how, How::Answer | How::Signature)
+    }
+
+    pub(super) fn is_of_all(self) -> bool {
+        self.all
+    }
+
     pub(super) fn fault(self) -> Value {
         let mut fault = match self.how {
             How::Request => json!({ "drop": "before" }),
@@ -87,7 +162,7 @@ impl Loss {
 }
 
 /// What can be wrong with a notification, and how it is answered.
-const WRONGS: [(&str, u16); 16] = [
+pub(super) const WRONGS: [(&str, u16); 16] = [
     ("amount", 204),
     ("appid", 204),
     ("currency", 204),
@@ -105,65 +180,3 @@ const WRONGS: [(&str, u16); 16] = [
     ("signtest", 401),
     ("timestamp", 401),
 ];
-
-fn rarely() -> impl Strategy<Value = bool> {
-    prop_oneof![5 => Just(false), 1 => Just(true)]
-}
-
-fn wish() -> impl Strategy<Value = Wish> {
-    let cart = btree_map(0..PRODUCTS.len(), 1..=3_u64, 1..=2);
-    (cart, rarely(), any::<bool>()).prop_map(|(cart, insists, reversed)| Wish { cart, insists, reversed })
-}
-
-fn loss() -> impl Strategy<Value = Option<Loss>> {
-    let how = select(vec![How::Request, How::Error, How::Answer, How::Signature]);
-    let loss = (how, any::<bool>()).prop_map(|(how, all)| Some(Loss { how, all }));
-    prop_oneof![5 => Just(None), 1 => loss]
-}
-
-/// What happens at WeChat Pay, and between it and us. This and the next may happen at the same moment.
-fn of_wechat_pay() -> impl Strategy<Value = Step> {
-    let order = any::<Index>;
-    prop_oneof![
-        4 => order().prop_map(Step::Pay),
-        2 => order().prop_map(Step::Close),
-        2 => order().prop_map(Step::PayClosed),
-        5 => (order(), 1..=2_usize).prop_map(|(order, copies)| Step::Notify { order, copies }),
-        1 => order().prop_map(Step::NotifyRefunded),
-        1 => (order(), select(&WRONGS[..]))
-            .prop_map(|(order, (tamper, status))| Step::NotifyWrong { order, tamper, status }),
-    ]
-}
-
-fn of_users() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0..USERS, 0..KEYS, wish(), loss()).prop_map(|(user, key, wish, loss)| Step::Create { user, key, wish, loss }),
-        2 => (any::<Index>(), rarely(), loss())
-            .prop_map(|(order, is_stranger, loss)| Step::Query { order, is_stranger, loss }),
-    ]
-}
-
-fn of_nobody() -> impl Strategy<Value = Step> {
-    let times = vec![1, 2, 3, 3, 60, ORDER_TTL, KEY_TTL];
-    prop_oneof![4 => select(times).prop_map(Step::Pass), 1 => Just(Step::Restart)]
-}
-
-/// One after the other.
-pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    vec(prop_oneof![5 => of_users(), 5 => of_wechat_pay(), 2 => of_nobody()], 20..50)
-}
-
-/// Everybody wants the last ones, mostly by keys of their own.
-fn rush() -> impl Strategy<Value = Vec<Step>> {
-    let cart = (1..PRODUCTS.len(), 1..=3_u64).prop_map(|(product, quantity)| Cart::from([(product, quantity)]));
-    let wish = cart.prop_map(|cart| Wish { cart, insists: true, reversed: false });
-    let order =
-        (0..USERS, 0..8 * KEYS, wish).prop_map(|(user, key, wish)| Step::Create { user, key, wish, loss: None });
-    vec(order, 6..12)
-}
-
-/// Some at a time.
-pub(super) fn bursts() -> impl Strategy<Value = Vec<Vec<Step>>> {
-    let mixed = vec(prop_oneof![1 => of_users(), 1 => of_wechat_pay()], 2..8);
-    vec(prop_oneof![3 => mixed, 1 => rush()], 4..10)
-}

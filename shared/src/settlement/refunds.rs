@@ -1,4 +1,5 @@
-//! What WeChat Pay has signed about a refund: checked against the order, which is moved on first, and then the refund is.
+//! What WeChat Pay has signed about a refund: checked against both, and then first the order is moved on, and then the
+//! refund.
 
 use super::{CURRENCY, Mismatch, Settled, Settlement, Told, Work, paid_after_closed, same};
 use crate::clock::Timestamp;
@@ -74,17 +75,26 @@ impl Settlement {
         if let Err(mismatch) = self::fact(order, result, now) {
             return Ok(Err(mismatch));
         }
-        let told = refunds::Told {
-            out_trade_no: &order.out_trade_no,
-            mch_id: &order.mch_id,
-            out_refund_no: &result.out_refund_no,
-            refund_id: &result.refund_id,
-            amount: result.refund,
-            state,
-            source: told.source,
-            why: told.id,
-        };
+        let told = told_of(order, (result, state), told);
         Ok(self.refunds.settle(&told, known, self.clock.moment(), deadline).await?.map_err(Mismatch))
+    }
+}
+
+/// The same for the refund's own row.
+fn told_of<'a>(
+    order: &'a Order,
+    (result, state): (&'a RefundResult, RefundState),
+    told: &Told<'a>,
+) -> refunds::Told<'a> {
+    refunds::Told {
+        out_trade_no: &order.out_trade_no,
+        mch_id: &order.mch_id,
+        out_refund_no: &result.out_refund_no,
+        refund_id: &result.refund_id,
+        amount: result.refund,
+        state,
+        source: told.source,
+        why: told.id,
     }
 }
 

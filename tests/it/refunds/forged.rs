@@ -54,10 +54,9 @@ async fn what_is_forged_is_401() {
     assert_eq!(world.amounts(&order).await, (900, 900));
 }
 
-#[tokio::test]
-async fn each_field_that_does_not_match_is_named_and_moves_neither_refund_nor_order() {
-    let (world, order, number) = reserved().await;
-    for (pointer, value, reason) in [
+/// What may be wrong in a notification of a refund, and what it is kept for.
+fn mismatches() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
         ("/amount/total", json!(3901), "amount.total"),
         ("/amount/refund", json!(901), "amount.refund"),
         ("/amount/refund", json!(899), "amount.refund"),
@@ -79,7 +78,13 @@ async fn each_field_that_does_not_match_is_named_and_moves_neither_refund_nor_or
         ("/refund_status", json!("PROCESSING"), "no result of a refund"),
         ("/refund_status", json!("SETTLING"), "no result of a refund"),
         ("/refund_status", Value::Null, "unreadable"),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn each_field_that_does_not_match_is_named_and_moves_neither_refund_nor_order() {
+    let (world, order, number) = reserved().await;
+    for (pointer, value, reason) in mismatches() {
         let mut refund = world.refund_of(&order, &number, 900, "SUCCESS").await;
         let shown = format!("{pointer} {value}");
         *refund.pointer_mut(pointer).unwrap() = value;

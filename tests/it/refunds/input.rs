@@ -5,13 +5,10 @@ use tests::orders::show;
 use tests::refunds::REFUND;
 use tests::world::World;
 
-#[tokio::test]
-async fn each_field_is_looked_at_and_named() {
-    let (world, buyer) = World::start_untold().await;
-    let order = world.paid_order(&buyer).await;
-    let good = json!({ "outTradeNo": order, "refundFen": 100, "requestId": "return", "reason": "why" });
+/// What each field may not be.
+fn bad_values() -> [(&'static str, Vec<Value>); 4] {
     let (long, emoji) = ("x".repeat(65), "🍵");
-    let cases = [
+    [
         (
             "outTradeNo",
             vec![
@@ -41,8 +38,15 @@ async fn each_field_is_looked_at_and_named() {
                 json!(7),
             ],
         ),
-    ];
-    for (field, values) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn each_field_is_looked_at_and_named() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    let good = json!({ "outTradeNo": order, "refundFen": 100, "requestId": "return", "reason": "why" });
+    for (field, values) in bad_values() {
         for value in values {
             let mut input = good.clone();
             input[field] = value.clone();
@@ -52,6 +56,15 @@ async fn each_field_is_looked_at_and_named() {
             show(&format!("refund, {field} {value}"), "invalid_request");
         }
     }
+    assert_eq!((world.count_of(REFUND).await, world.amounts(&order).await), (0, (0, 0)));
+    world.direct("refund-order", &good).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_field_is_missing_and_none_is_unknown() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    let good = json!({ "outTradeNo": order, "refundFen": 100, "requestId": "return" });
     for field in ["outTradeNo", "refundFen", "requestId"] {
         let mut input = good.clone();
         input.as_object_mut().unwrap().remove(field);

@@ -123,7 +123,7 @@ async fn what_staff_sends_is_not_logged() {
     let order = world.paid_order(&buyer).await;
     for input in [
         json!({ "outTradeNo": order, "refundFen": 0, "requestId": "return", "reason": REASON }),
-        json!({ "outTradeNo": order, "refundFen": 1, "requestId": format!("{REASON}{}", "x".repeat(40)), "reason": REASON }),
+        json!({ "outTradeNo": order, "refundFen": 1, "requestId": format!("{REASON}{REASON}"), "reason": REASON }),
         json!({ "outTradeNo": REASON, "refundFen": 1, "requestId": "return" }),
         json!({ "outTradeNo": order, "refundFen": 1, "requestId": "return", "reason": format!("{REASON}\n") }),
         json!({ "outTradeNo": order, "refundFen": REASON, "requestId": "return" }),

@@ -121,3 +121,29 @@ async fn a_notification_of_what_is_only_reserved_settles_it() {
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS notify, REFUND notify");
     assert_eq!(world.refund(&order, 900, "return").await, "SUCCESS");
 }
+
+#[tokio::test]
+async fn a_notification_that_dies_between_its_writes_is_made_up_for_when_it_comes_again() {
+    // The order is moved on, and then the refund begins here.
+    for after in 0..2 {
+        for kind in [Kind::Hang, Kind::HangAfter] {
+            let (world, proxy, _behind) = World::start_with_proxy().await;
+            let (buyer, case) = (world.untold().await, format!("{after} {kind:?}"));
+            let order = buyer.buy(&world, "demo-mug").await;
+            world.pay_silently(&order).await;
+            let staff = world.staff_refund(&order, 900, json!({ "notify": "v3" })).await;
+            let notice = Notice::forge(&world, json!({ "outRefundNo": staff })).await;
+            proxy.inject_after("TransactWriteItems", after, 1, kind);
+            let (instance, now, event) = (world.instance("pay-notify").await, world.now(), notice.event().to_string());
+            let dying = tokio::spawn(async move { instance.invoke(event.into_bytes(), now).await });
+            proxy.hanging().await;
+            dying.abort();
+            assert!(dying.await.unwrap_err().is_cancelled(), "{case}");
+            proxy.heal();
+            assert_eq!(notice.send(&world).await.status, 204, "{case}");
+            assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, REFUND notify", "{case}");
+            assert_eq!(world.refund_row(&order).await.story, "SUCCESS notify", "{case}");
+            assert_eq!((world.amounts(&order).await, world.open_orders(&buyer).await), ((900, 900), 0), "{case}");
+        }
+    }
+}

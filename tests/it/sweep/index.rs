@@ -61,13 +61,13 @@ async fn what_cannot_be_read_is_counted_and_stands_in_nobodys_way() {
         json!({ "pk": "ORDER#OddOrder3", "sk": "ORDER", "timeExpire": created + 60 }),
         json!({ "pk": "ORDER#OddOrder4", "sk": "REFUND#a b", "createdAt": created }),
         // These can be found, and are no orders and refunds.
-        json!({ "pk": "ORDER#OddOrder5", "sk": "ORDER", "createdAt": created, "timeExpire": created + 60, "tradeState": "NOTPAY" }),
-        json!({ "pk": "ORDER#OddOrder6", "sk": "ORDER", "createdAt": created, "tradeState": "NOTPAY" }),
+        json!({ "pk": "ORDER#OddOrder5", "sk": "ORDER", "createdAt": created, "timeExpire": created + 60 }),
+        json!({ "pk": "ORDER#OddOrder6", "sk": "ORDER", "createdAt": created }),
         json!({ "pk": "ORDER#OddOrder7", "sk": "REFUND#r", "createdAt": created }),
         json!({ "pk": format!("ORDER#{paid}"), "sk": "REFUND#r", "createdAt": created }),
     ] {
         let mut row = odd;
-        (row["sweepShard"], row["sweepAtMs"]) = (shard.into(), at.into());
+        (row["sweepShard"], row["sweepAtMs"], row["tradeState"]) = (shard.into(), at.into(), "NOTPAY".into());
         world.put(row).await;
     }
     world.advance(Duration::from_secs(60));

@@ -190,7 +190,7 @@ impl Model {
         }
         // What gets lost here is answers about a payment to come, and not about one that was made.
         if self.now - order.prepay_asked_at >= DOUBLE_CLICK {
-            self.query(index, None, "query");
+            self.query(index, None);
         }
         ended(&self.orders[index]).map_or(Reply::Order(index), Reply::Refused)
     }
@@ -217,7 +217,10 @@ impl Model {
     /// Asks WeChat Pay. Says whether it has answered.
     pub(super) fn ask(&mut self, index: usize, loss: Option<Loss>, by: &'static str) -> bool {
         let order = &mut self.orders[index];
-        order.queried_at = Some(self.now);
+        // Staff asks whoever has asked before, and is in nobody's way.
+        if by != "refund" {
+            order.queried_at = Some(self.now);
+        }
         if loss.is_some_and(|loss| loss.loses_all(order.there == There::Unknown)) {
             return false;
         }
@@ -235,10 +238,10 @@ impl Model {
     }
 
     /// Asks WeChat Pay, if that can bring news, and has not been done just now.
-    pub(super) fn query(&mut self, index: usize, loss: Option<Loss>, by: &'static str) {
+    pub(super) fn query(&mut self, index: usize, loss: Option<Loss>) {
         let order = &self.orders[index];
         if order.state() == "NOTPAY" && order.queried_at.is_none_or(|at| self.now - at >= QUERY_INTERVAL) {
-            self.ask(index, loss, by);
+            self.ask(index, loss, "query");
         }
     }
 

@@ -94,7 +94,9 @@ impl Model {
                 _ => self.go_on_refunding(index, at, wish),
             };
         }
-        self.query(index, None, "refund");
+        if self.orders[index].state() == "NOTPAY" {
+            self.ask(index, None, "refund");
+        }
         let order = &mut self.orders[index];
         if !order.is_settled() {
             return "refund_refused";

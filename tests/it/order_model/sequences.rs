@@ -197,7 +197,7 @@ impl Pair<'_> {
         self.shop.lose(QUERY, loss).await;
         let reply = self.shop.query(self.model.orders[index].user, &self.model.orders[index].number).await;
         self.shop.mend().await;
-        self.model.query(index, loss, "query");
+        self.model.query(index, loss);
         let order = &self.model.orders[index];
         prop_assert_eq!(reply.status, 200, "{:?}", reply.json);
         prop_assert_eq!(&reply.json["status"], order.state());

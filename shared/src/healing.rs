@@ -99,18 +99,7 @@ impl Healer {
                 self.found_unpaid(order, deadline).await?;
                 return Ok(Asked::NoSuchOrder);
             }
-            Err(err) => {
-                let (Work { function, request_id }, cause) = (work, cause::chain(&err));
-                let number = order.out_trade_no.as_str();
-                tracing::warn!(
-                    function,
-                    requestId = request_id,
-                    outTradeNo = number,
-                    cause,
-                    "WeChat Pay tells nothing"
-                );
-                return Ok(Asked::NoAnswer(err));
-            }
+            Err(err) => return Ok(no_answer(err, order, work)),
         };
         let id = format!("{}#{}", order.out_trade_no.as_str(), trade.state.as_str());
         let told = Told { source: self.source, id: &id, event_type: "QUERY", body: None };
@@ -134,6 +123,12 @@ impl Healer {
         }
         self.orders.found_unpaid(order, self.clock.moment(), deadline).await
     }
+}
+
+fn no_answer(err: PayError, order: &Order, Work { function, request_id }: Work<'_>) -> Asked {
+    let (number, cause) = (order.out_trade_no.as_str(), cause::chain(&err));
+    tracing::warn!(function, requestId = request_id, outTradeNo = number, cause, "WeChat Pay tells nothing");
+    Asked::NoAnswer(err)
 }
 
 /// How an order stands is open, and no repeat alone will tell.

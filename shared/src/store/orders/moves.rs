@@ -90,11 +90,7 @@ impl Orders {
             writes.extend(step.ends_open_order().then(|| end_one(&order.user_id)));
             match self.table.transact(writes, deadline).await? {
                 Transaction::Committed => {
-                    order.state = step.to;
-                    order.paid_after_closed |= step.is_paid_after_closed();
-                    if let Some(payment) = happening.fact.news(step) {
-                        order.payment = Some(payment.clone());
-                    }
+                    moved(order, step, &happening.fact);
                     return Ok(Some(step));
                 }
                 Transaction::ConditionFailed(conditions) => {
@@ -113,6 +109,14 @@ impl Orders {
             }
             pauses.next("others at work on the same order").await?;
         }
+    }
+}
+
+fn moved(order: &mut Order, step: Move, fact: &Fact) {
+    order.state = step.to;
+    order.paid_after_closed |= step.is_paid_after_closed();
+    if let Some(payment) = fact.news(step) {
+        order.payment = Some(payment.clone());
     }
 }
 

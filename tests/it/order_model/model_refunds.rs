@@ -134,8 +134,9 @@ impl Model {
             }
             match (self.ask_refund(index, at, wish.loss.query, "refund"), answer) {
                 (Ok(Some(state)), _) => return state,
+                // Whatever was asked: what WeChat Pay said first may help.
+                (_, Answer::NotEnough) => return "misconfigured",
                 (Err(NoAnswer), _) => return "wechat_unavailable",
-                (Ok(None), Answer::NotEnough) => return "misconfigured",
                 (Ok(None), Answer::Refused) => {
                     self.orders[index].refunds[at].history.clear();
                     return "refund_refused";

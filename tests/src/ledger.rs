@@ -56,7 +56,7 @@ impl Ledger {
     pub fn without_questions(mut self) -> Self {
         for row in &mut self.0 {
             let row = row.as_object_mut().unwrap();
-            for name in ["askedAtMs", "foundUnpaidAtMs", "queriedAtMs", "sweepAtMs"] {
+            for name in ["askedAtMs", "foundUnpaidAtMs", "queriedAtMs", "sweepAtMs", "sweptBy"] {
                 row.remove(name);
             }
         }

@@ -66,11 +66,7 @@ async fn main() {
     // The keys of WeChat Pay are looked after in the first run, which finds nothing due.
     bench.run(&json!({})).await;
     bench.world.advance(Duration::from_secs(60));
-    print(
-        "All are asked about, and stay open: `minAgeSecs` 0.",
-        sizes,
-        &bench.sweep(&json!({ "minAgeSecs": 0 })).await,
-    );
+    print("All are asked about, and stay open: a minute has passed.", sizes, &bench.sweep(&json!({})).await);
     bench.world.advance(Duration::from_secs(1800));
     print("All are asked about and closed: their time is over.", sizes, &bench.sweep(&json!({})).await);
 }

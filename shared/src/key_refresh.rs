@@ -9,7 +9,7 @@ use crate::wechatpay::v3::{PayClient, RefreshError, Refreshed};
 impl PayClient {
     /// Fetches the certificates of WeChat Pay anew, if it is the time: at least every 12 hours, and where a notification
     /// came that is signed with one that nobody knows. For a schedule: however many ask, and however often, WeChat Pay is
-    /// asked at most once a minute, and twice a day where it has said that there are no certificates. If it is not the
+    /// asked for them at most once a minute, and twice a day where it has said that there are no certificates. If it is not the
     /// time, it costs one read of the table.
     ///
     /// # Errors

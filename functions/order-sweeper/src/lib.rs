@@ -95,7 +95,8 @@ impl DirectFunction for OrderSweeper {
         }
         for err in &errors {
             counts.failures += 1;
-            run.log_failure("a part of the index could not be read", &cause::chain(err));
+            let (function, request_id, cause) = (run.work.function, run.work.request_id, cause::chain(err));
+            tracing::error!(function, requestId = request_id, cause, "a part of the index could not be read");
         }
         Ok(self.report(&counts, &run))
     }

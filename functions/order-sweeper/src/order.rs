@@ -35,24 +35,30 @@ impl OrderSweeper {
             Asked::Agreed | Asked::NotNow if now < order.time_expire => Outcome::Open,
             Asked::NoSuchOrder if now < order.time_expire + LAST_PREPAY => Outcome::Open,
             Asked::Forgotten if now < order.time_expire => Outcome::Failed,
-            Asked::Agreed | Asked::Forgotten | Asked::NoSuchOrder | Asked::NotNow => {
-                self.close(&mut order, run, deadline).await?
-            }
+            Asked::Agreed | Asked::Forgotten | Asked::NotNow => self.close(&mut order, true, run, deadline).await?,
+            Asked::NoSuchOrder => self.close(&mut order, false, run, deadline).await?,
             Asked::NoAnswer(err) => self.no_answer(due, &err, run, deadline).await?,
             Asked::Unclear => Outcome::Failed,
         };
         Ok(outcome)
     }
 
-    /// Closes at WeChat Pay, and then here: a close that is signed says that nobody has paid, nor can any more.
-    async fn close(&self, order: &mut Order, run: &Run<'_>, deadline: Deadline) -> Result<Outcome, StoreError> {
+    /// Closes at WeChat Pay, and then here: a close that is signed says that nobody has paid, nor can any more. `is_known`:
+    /// WeChat Pay may have the order.
+    async fn close(
+        &self,
+        order: &mut Order,
+        is_known: bool,
+        run: &Run<'_>,
+        deadline: Deadline,
+    ) -> Result<Outcome, StoreError> {
         let refused = match self.pay.close(&order.out_trade_no, deadline.leaving(FOR_THE_TABLE)).await {
             Ok(()) => return self.closed(order, deadline).await,
             Err(err) => err,
         };
         run.has_failed(&refused);
         let code = refused.refusal().map(|refusal| refusal.code);
-        if code == Some(PayCode::OrderNotExist) && order.prepay_id.is_none() {
+        if code == Some(PayCode::OrderNotExist) && !is_known {
             // It has said so three times, and nobody makes it any more. It is the one end that is not signed.
             not_closed(order, &refused, run.work);
             return self.closed(order, deadline).await;

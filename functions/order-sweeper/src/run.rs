@@ -12,6 +12,7 @@ use shared::log::Metric;
 use shared::settlement::Work;
 use shared::store::StoreError;
 use shared::store::sweep::{Due, Start};
+use shared::wechatpay::OutRefundNo;
 use shared::wechatpay::v3::{PayCode, PayError, PayRefusal};
 
 use crate::{DEFAULT_MIN_AGE_SECS, OrderSweeper};
@@ -20,7 +21,7 @@ use crate::{DEFAULT_MIN_AGE_SECS, OrderSweeper};
 const EACH: Duration = Duration::from_secs(9);
 
 /// What has not come to its end so long after it should have is for a person to look at.
-pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(3600);
+const STUCK_AFTER: Duration = Duration::from_secs(3600);
 
 /// When something is asked about again of which WeChat Pay told nothing.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -115,30 +116,35 @@ impl<'a> Run<'a> {
         self.too_often.load(Ordering::Relaxed) || self.out_of_time.load(Ordering::Relaxed)
     }
 
-    /// If WeChat Pay is asked too often, the run ends.
+    /// If WeChat Pay is asked too often, the run ends. RULE_LIMIT is not that: it may be a matter of one order.
     pub(crate) fn has_failed(&self, err: &PayError) {
-        let is_too_often = |refusal: &PayRefusal| {
-            // A gateway in front of it has the status, and no code.
-            refusal.status == 429 || matches!(refusal.code, PayCode::FrequencyLimited | PayCode::RuleLimit)
-        };
+        // A gateway in front of it has the status, and no code.
+        let is_too_often = |refusal: &PayRefusal| refusal.status == 429 || refusal.code == PayCode::FrequencyLimited;
         if err.refusal().is_some_and(is_too_often) {
             self.too_often.store(true, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn log_failure(&self, message: &'static str, cause: &str) {
+    pub(crate) fn log_failure(&self, due: &Due, cause: &str) {
         let Work { function, request_id } = self.work;
-        tracing::error!(function, requestId = request_id, cause, "{message}");
+        let order = due.out_trade_no.as_str();
+        let refund = due.out_refund_no.as_ref().map(OutRefundNo::as_str);
+        tracing::error!(function, requestId = request_id, outTradeNo = order, outRefundNo = refund, cause, "failed");
+    }
+
+    /// Whether something should have come to its end long ago.
+    pub(crate) fn is_old(&self, due: &Due) -> bool {
+        self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) >= STUCK_AFTER.as_secs()
     }
 
     /// Says that a person should look at what failed, if it should have ended long ago.
     fn check_stuck(&self, due: &Due) {
-        if self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) < STUCK_AFTER.as_secs() {
+        if !self.is_old(due) {
             return;
         }
         let Work { function, request_id } = self.work;
         let order = due.out_trade_no.as_str();
-        let refund = due.out_refund_no.as_ref().map(|number| number.as_str());
+        let refund = due.out_refund_no.as_ref().map(OutRefundNo::as_str);
         tracing::error!(function, requestId = request_id, outTradeNo = order, outRefundNo = refund, "stuck");
         Metric::Stuck.count(function, request_id);
     }
@@ -174,10 +180,7 @@ impl OrderSweeper {
             Some(number) => self.refund(due, number, run, deadline).await,
         };
         let outcome = outcome.unwrap_or_else(|err| {
-            let order = due.out_trade_no.as_str();
-            let Work { function, request_id } = run.work;
-            let cause = cause::chain(&err);
-            tracing::error!(function, requestId = request_id, outTradeNo = order, cause, "could not be looked at");
+            run.log_failure(due, &cause::chain(&err));
             Outcome::Failed
         });
         if outcome == Outcome::Failed {
@@ -186,7 +189,7 @@ impl OrderSweeper {
         outcome
     }
 
-    /// WeChat Pay gave no good answer about something, which is no reason to let it wait for its regular time.
+    /// WeChat Pay gave no good answer about something, which is no reason to let it wait for its regular time; a refusal is.
     pub(crate) async fn no_answer(
         &self,
         due: &Due,
@@ -195,6 +198,10 @@ impl OrderSweeper {
         deadline: Deadline,
     ) -> Result<Outcome, StoreError> {
         run.has_failed(err);
+        if err.refusal().is_some_and(|refusal| refusal.status < 500 && refusal.status != 429) {
+            // It would say the same in a minute.
+            return Ok(Outcome::Failed);
+        }
         self.sweep.sooner(due, self.clock.moment() + ASK_AGAIN, deadline).await?;
         Ok(Outcome::Failed)
     }

@@ -110,7 +110,7 @@ impl PayNotify {
             Err(err @ StoreError::Corrupt(_)) => {
                 // WeChat Pay sends it for a day; after that nobody would know of it.
                 let named = notification.named();
-                self.settlement.quarantine("the order is unreadable", named, &told, work, deadline).await?;
+                self.settlement.quarantine("a row of ours is unreadable", named, &told, work, deadline).await?;
                 Err(err.into())
             }
             Err(err) => Err(err.into()),

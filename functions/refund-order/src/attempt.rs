@@ -25,8 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often WeChat Pay is asked for the refund at most, in one call.
 const ROUNDS: u32 = 3;
 
-/// The pause before WeChat Pay is asked again about a refund that it does not know.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The pause before WeChat Pay is asked again about a refund that it does not know, up to half of which is left out: who
+/// waits for an answer gives up after 3 s.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Left for the table when WeChat Pay is asked.
 const FOR_THE_TABLE: Duration = Duration::from_secs(2);
@@ -79,7 +80,7 @@ impl<'a> Attempt<'a> {
             Some(refund) if refund.state.is_settled() => Ok(Step::Done(refund.state)),
             Some(refund) => self.go_on(&mut order, refund).await,
             None => match self.reserve(&mut order).await? {
-                Some(refund) => self.ask(&mut order, refund, false).await.map(Step::Done),
+                Some(refund) => self.ask(&mut order, refund, false).await,
                 None => Ok(Step::Wait),
             },
         }
@@ -154,7 +155,7 @@ impl<'a> Attempt<'a> {
                 if !function.refunds.ask_again(&mut refund, function.clock.moment(), deadline).await? {
                     return Ok(Step::Wait);
                 }
-                self.ask(order, refund, true).await.map(Step::Done)
+                self.ask(order, refund, true).await
             }
             AskedRefund::NoAnswer(err) => Err(open(err)),
             AskedRefund::Unclear => Err(ApiError::new(ErrorCode::WechatUnavailable)),
@@ -163,23 +164,23 @@ impl<'a> Attempt<'a> {
 
     /// Asks for the refund, and again where it is open whether it was taken: the same number is refunded once. `is_open`:
     /// an earlier request may still be on its way.
-    async fn ask(&self, order: &mut Order, refund: Refund, mut is_open: bool) -> Result<RefundState, ApiError> {
+    async fn ask(&self, order: &mut Order, refund: Refund, mut is_open: bool) -> Result<Step, ApiError> {
         let deadline = self.invocation.deadline();
         let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE, deadline);
         let mut rounds = 1..=ROUNDS;
         loop {
             let failed = match self.ask_once(order, &refund).await? {
-                Ok(state) => return Ok(state),
+                Ok(state) => return Ok(Step::Done(state)),
                 Err(failed) => failed,
             };
             match Refusal::of(failed) {
                 Refusal::Final(refusal) => {
                     if is_open && let Some(state) = self.look_again(order, &refund).await? {
-                        return Ok(state);
+                        return Ok(Step::Done(state));
                     }
-                    // Where somebody has asked again meanwhile, what becomes of that is theirs to see.
-                    self.function.refunds.release(&refund, deadline).await?;
-                    return Err(refusal);
+                    // If it is not as it was, somebody has asked again, or WeChat Pay has told of it after all.
+                    let is_released = self.function.refunds.release(&refund, deadline).await?;
+                    return if is_released { Err(refusal) } else { Ok(Step::Wait) };
                 }
                 Refusal::Held(refusal) => return Err(refusal),
                 Refusal::Open(err) => {

@@ -12,6 +12,7 @@ use super::StoreError;
 use super::item::{Item, attr, number};
 use super::orders;
 use super::table::{Change, Changed, Page, Table};
+use crate::cause;
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::wechatpay::{OutRefundNo, OutTradeNo};
@@ -117,7 +118,16 @@ impl Sweep {
             StoreError::Refused(code) => StoreError::Misconfigured(format!("{code}; is there the index {INDEX}?")),
             err => err,
         })?;
-        let due: Vec<_> = items.iter().filter_map(|item| read(item).ok()).collect();
+        let mut due = Vec::with_capacity(items.len());
+        for item in &items {
+            match read(item) {
+                Ok(it) => due.push(it),
+                Err(err) => {
+                    let key = item.key().map(|key| format!("{} {}", key.pk(), key.sk())).unwrap_or_default();
+                    tracing::error!(key, cause = cause::chain(&err), "a row of the sweep's index is unreadable");
+                }
+            }
+        }
         let unreadable = u32::try_from(items.len() - due.len()).unwrap_or(u32::MAX);
         Ok(DuePage { due, unreadable, next: next.map(|next| Start(Some(next))) })
     }

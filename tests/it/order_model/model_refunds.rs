@@ -16,8 +16,6 @@ pub(super) struct Refund {
     pub(super) history: Vec<(&'static str, &'static str)>,
     pub(super) there: Option<&'static str>,
     pub(super) created_at: u64,
-    /// When somebody here last set out to ask for it.
-    pub(super) asked_at: u64,
     pub(super) sweep_at: u64,
 }
 
@@ -110,7 +108,7 @@ impl Model {
         let (number, fen, history) = (wish.number.clone(), wish.fen, vec![("RESERVED", "refund")]);
         // One that was refused before has left nothing here.
         order.refunds.retain(|refund| refund.number != number);
-        order.refunds.push(Refund { number, fen, history, there: None, created_at, asked_at: created_at, sweep_at });
+        order.refunds.push(Refund { number, fen, history, there: None, created_at, sweep_at });
         self.writes += 1;
         let at = self.orders[index].refunds.len() - 1;
         self.ask_for_refund(index, at, wish)
@@ -128,7 +126,6 @@ impl Model {
 
     /// Asks for it, and about it after each answer that is not good.
     fn ask_for_refund(&mut self, index: usize, at: usize, wish: &RefundWish) -> &'static str {
-        self.orders[index].refunds[at].asked_at = self.now;
         for round in 0..ROUNDS {
             let loss = wish.loss.request.filter(|loss| round == 0 || loss.is_of_all());
             let answer = self.request_refund(index, at, wish.fate, loss);

@@ -9,8 +9,6 @@ const MIN_AGE: u64 = 60;
 const LAST_PREPAY: u64 = 60;
 /// What has been open for so long is for a person to look at.
 const STUCK: u64 = 3600;
-/// What WeChat Pay does not know holds its amount for so long after it was last asked for.
-const HELD_FOR: u64 = 86_400;
 /// When something is asked about again of which WeChat Pay told nothing.
 const ASK_AGAIN: u64 = 60;
 
@@ -107,18 +105,13 @@ impl Model {
     fn sweep_refund(&mut self, index: usize, refund: usize, loss: Option<Loss>) -> Outcome {
         let row = &mut self.orders[index].refunds[refund];
         row.sweep_at = next_refund_query(row.created_at, self.now);
-        let (age, is_reserved) = (self.now - row.asked_at, row.state() == "RESERVED");
+        let (age, is_reserved) = (self.now - row.created_at, row.state() == "RESERVED");
         let answer = self.ask_refund(index, refund, loss, "sweep");
         let row = &mut self.orders[index].refunds[refund];
         match answer {
             Err(_) => {
                 row.sweep_at = row.sweep_at.min(self.now + ASK_AGAIN);
                 Outcome::Failed
-            }
-            Ok(None) if is_reserved && age >= HELD_FOR => {
-                row.history.clear();
-                self.writes += 1;
-                Outcome::Healed
             }
             Ok(None) if is_reserved && age < STUCK => Outcome::Open,
             Ok(None) => Outcome::Failed,

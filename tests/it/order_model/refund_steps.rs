@@ -62,15 +62,7 @@ impl Pair<'_> {
         let view = self.shop.world.sandbox("POST", "/refunds", wish).await;
         let number = view["outRefundNo"].as_str().unwrap().to_owned();
         let (history, there) = (Vec::new(), Some(status));
-        self.model.orders[index].refunds.push(Refund {
-            number,
-            fen,
-            history,
-            there,
-            created_at: 0,
-            asked_at: 0,
-            sweep_at: 0,
-        });
+        self.model.orders[index].refunds.push(Refund { number, fen, history, there, created_at: 0, sweep_at: 0 });
         Ok(())
     }
 

@@ -155,7 +155,7 @@ async fn an_order_that_cannot_be_read_is_500_and_kept_for_a_person_until_it_can(
         assert_failed(&Notice::of(&world, &number).await.send(&world).await, "unreadable");
     }
     let reasons: Vec<_> = world.quarantine().await.into_iter().map(|(_, reason, named)| (reason, named)).collect();
-    assert!(reasons.iter().all(|kept| *kept == ("the order is unreadable".to_owned(), Some(number.clone()))));
+    assert!(reasons.iter().all(|kept| *kept == ("a row of ours is unreadable".to_owned(), Some(number.clone()))));
     assert!(!reasons.is_empty());
     put(row).await;
     assert_taken_later(&world, &number, "mended").await;

@@ -146,7 +146,7 @@ async fn a_row_that_is_no_refund_is_a_fault_and_nobody_is_asked() {
     for _ in 0..2 {
         assert_eq!(told.send(&world).await.status, 500);
     }
-    let kept = ("REFUND.SUCCESS".to_owned(), "the order is unreadable".to_owned(), Some(order.clone()));
+    let kept = ("REFUND.SUCCESS".to_owned(), "a row of ours is unreadable".to_owned(), Some(order.clone()));
     assert_eq!(world.quarantine().await, [kept]);
     assert_eq!((world.count_of(REFUND).await, world.amounts(&order).await), (asked, (900, 0)));
     world.alter(&format!("ORDER#{order}"), &format!("REFUND#{number}"), "refundStatus", "RESERVED").await;

@@ -134,12 +134,24 @@ async fn what_has_not_ended_an_hour_after_it_should_have_calls_somebody() {
 }
 
 #[tokio::test]
+async fn a_rule_that_is_broken_by_one_order_ends_no_run_and_the_order_is_not_asked_about_sooner() {
+    let (world, buyer) = World::start_untold().await;
+    for _ in 0..5 {
+        buyer.buy(&world, "demo-mug").await;
+    }
+    world.advance(Duration::from_secs(600));
+    world.fault(QUERY, json!({ "status": 403, "code": "RULE_LIMIT", "times": 1 })).await;
+    assert_eq!(world.sweep_due().await, json!({ "checked": 5, "healed": 0, "closed": 0, "failures": 1 }));
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.sweep_due().await["checked"], 0);
+}
+
+#[tokio::test]
 async fn that_it_is_asked_too_often_ends_the_run() {
     for fault in [
         json!({ "status": 429, "code": "FREQUENCY_LIMITED" }),
         json!({ "status": 429, "code": "RATELIMIT_EXCEEDED" }),
         json!({ "status": 429 }),
-        json!({ "status": 403, "code": "RULE_LIMIT" }),
     ] {
         let world = World::start_with([("MAX_OPEN_ORDERS", "100")]).await;
         let (buyer, case) = (world.untold().await, fault.to_string());

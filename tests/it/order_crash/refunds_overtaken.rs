@@ -28,11 +28,10 @@ async fn a_slow_release_lets_nothing_go_that_a_repeat_has_been_accepted_for() {
         let reply = scene.world.refund(&number, PART, REQUEST).await;
         assert_eq!(reply, if is_answer_lost { "wechat_unavailable" } else { "PROCESSING" }, "{when}");
         scene.world.sandbox("DELETE", "/faults", Value::Null).await;
-        let ledger = scene.ledger().await;
         scene.proxy.release();
-        assert_eq!(slow.await.unwrap().unwrap_err().error_type, "refund_refused", "{when}");
-        assert_eq!(scene.ledger().await, ledger, "{when}");
-        assert_eq!(scene.world.amounts(&number).await, (PART, 0), "{when}");
+        // It is told what became of the refund, and not that it was refused.
+        assert!(slow.await.unwrap().is_ok(), "{when}");
+        assert_eq!(scene.world.amounts(&number).await.0, PART, "{when}");
         scene.world.sweep_all().await;
         scene.assert_refunded_once(&number, &when).await;
     }

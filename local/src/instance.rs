@@ -70,7 +70,12 @@ impl Instance {
         self.invoke_as(request_id(), event, now, timeout).await
     }
 
-    pub(crate) async fn invoke_as(
+    /// Invokes the instance with an event under a request id of the caller's, by which the log can be searched.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::invoke`].
+    pub async fn invoke_as(
         &self,
         request_id: String,
         event: Vec<u8>,

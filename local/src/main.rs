@@ -179,7 +179,7 @@ async fn put_catalog(table: &str, file: &Path, stock: Stock) -> Result<(), Box<d
     let table = SdkTable::from_env(&env).map_err(|err| {
         format!("{err}: set AWS_REGION, and run `eval $(aws configure export-credentials --format env)`")
     })?;
-    Ok(catalog::put(&table, &catalog, stock, |line| println!("{line}")).await?)
+    Ok(catalog::put(&table, &catalog, stock, catalog::PATIENCE, |line| println!("{line}")).await?)
 }
 
 fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {

@@ -1,11 +1,14 @@
 //! `catalog put`: a shop's products and cards come into its table, while customers order.
 
 use std::process::Output;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::catalog::{Catalog, Stock, put};
+use axum::http::StatusCode;
+use local::catalog::{Catalog, PATIENCE, PutError, Stock, put};
 use serde_json::{Value, json};
 use tests::binary;
+use tests::dynamodb_proxy::Kind;
 use tests::world::{Row, World};
 use tokio::process::Command;
 
@@ -39,10 +42,14 @@ fn card(app_id: Option<&str>) -> Value {
 
 /// What was reported.
 async fn load(world: &World, items: &[Value], stock: Stock) -> Vec<String> {
+    try_load(world, items, stock, PATIENCE).await.unwrap()
+}
+
+async fn try_load(world: &World, items: &[Value], stock: Stock, patience: Duration) -> Result<Vec<String>, PutError> {
     let catalog = Catalog::parse(&file(items)).unwrap();
     let mut lines = Vec::new();
-    put(&world.table(), &catalog, stock, |line| lines.push(line.to_owned())).await.unwrap();
-    lines
+    put(&world.table(), &catalog, stock, patience, |line| lines.push(line.to_owned())).await?;
+    Ok(lines)
 }
 
 async fn row(world: &World, pk: &str) -> Row {
@@ -114,6 +121,57 @@ async fn no_order_loses_what_it_has_taken_meanwhile() {
     futures::join!(takes, loads);
     let tea = row(&world, "PRODUCT#tea").await;
     assert_eq!((number(&tea, "stock").as_deref(), number(&tea, "priceFen").as_deref()), (Some("900"), Some("99")));
+}
+
+/// What goes wrong with a write while orders take from the same product, or many call; and what the command says if it
+/// does not end.
+fn troubles() -> [(Kind, &'static str); 5] {
+    let busy = "PRODUCT#tea: the table has no time for it";
+    let in_doubt = "PRODUCT#tea: the table gave no answer, so it may be written or not";
+    [
+        (Kind::error("TransactionConflictException"), busy),
+        (Kind::error("ProvisionedThroughputExceededException"), busy),
+        (Kind::error("ThrottlingException"), busy),
+        (Kind::LoseAnswer, in_doubt),
+        (Kind::Refuse(StatusCode::SERVICE_UNAVAILABLE, json!({})), in_doubt),
+    ]
+}
+
+#[tokio::test]
+async fn a_conflict_a_throttle_and_a_lost_answer_are_waited_out() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    for (at, (trouble, _)) in troubles().into_iter().enumerate() {
+        let sku = format!("tea-{at}");
+        proxy.inject("PutItem", 2, trouble.clone());
+        // Who has made it and never heard of it, finds it there.
+        let is_made = matches!(trouble, Kind::LoseAnswer);
+        let verb = if is_made { "updated" } else { "created" };
+        let made = load(&world, &[product(&sku, "100", Some("5"))], Stock::LeftAlone).await;
+        assert!(made[0].starts_with(&format!("{verb} PRODUCT#{sku}")), "{made:?}");
+        for operation in ["PutItem", "UpdateItem"] {
+            proxy.inject(operation, 2, trouble.clone());
+        }
+        let changed = load(&world, &[product(&sku, "120", Some("99"))], Stock::LeftAlone).await;
+        assert_eq!(changed, [format!("updated PRODUCT#{sku}, its stock left alone")], "{trouble:?}");
+        let tea = row(&world, &format!("PRODUCT#{sku}")).await;
+        assert_eq!((number(&tea, "priceFen").as_deref(), number(&tea, "stock").as_deref()), (Some("120"), Some("5")));
+        proxy.heal();
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_end_is_said() {
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    for (trouble, expected) in troubles() {
+        proxy.inject_after("PutItem", 1, 99, trouble.clone());
+        let items = [product("coffee", "1", None), product("tea", "100", None)];
+        let problem = try_load(&world, &items, Stock::LeftAlone, Duration::ZERO).await.unwrap_err().to_string();
+        assert!(problem.starts_with(expected) && problem.ends_with("; 1 item was written before"), "{problem}");
+        proxy.heal();
+    }
+    proxy.inject("PutItem", 1, Kind::error("AccessDeniedException"));
+    let problem = try_load(&world, &[product("tea", "100", None)], Stock::LeftAlone, PATIENCE).await.unwrap_err();
+    assert_eq!(problem.to_string(), "PRODUCT#tea is refused (AccessDeniedException); nothing was written before");
 }
 
 /// `catalog put`, with a file of these items, in an environment with these variables.

@@ -1,4 +1,5 @@
-//! Chance that is the same in every run.
+//! Chance by a seed. The numbers are the same in every run; what they decide is so only as far as everything is asked
+//! in the same order, which calls at the same time are not.
 
 /// Numbers that follow from a seed. Source: SplitMix64, `java.util.SplittableRandom`.
 #[derive(Clone, Debug)]

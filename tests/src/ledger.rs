@@ -178,7 +178,7 @@ impl Ledger {
         for order in self.orders().filter(|order| Self::is_settled(order)) {
             let payment = order["transactionId"].as_str().unwrap();
             let there = facts.wechat_pay.iter().find(|there| there["outTradeNo"] == order["outTradeNo"]);
-            let is_there = there.is_some_and(|there| there["transactionId"] == payment);
+            let is_there = there.is_some_and(|there| is_paid_once(there) && there["transactionId"] == payment);
             let is_told = facts.told.iter().any(|told| told == payment);
             hold(is_there || is_told, || format!("paid here and not there: {order} {there:?}"))?;
             hold(payments.insert(payment), || format!("{payment} pays two orders"))?;
@@ -208,6 +208,11 @@ fn audit_order(order: &Value) -> Result<(), String> {
     let lines = order["lines"].as_array().unwrap().iter();
     let total: u64 = lines.map(|line| line["priceFen"].as_u64().unwrap() * line["quantity"].as_u64().unwrap()).sum();
     hold(order["totalFen"] == total, || format!("total: {order}"))
+}
+
+/// Whether WeChat Pay has taken the money for one of its orders, and did so once.
+fn is_paid_once(there: &Value) -> bool {
+    there["timesPaid"] == 1 && (there["state"] == "SUCCESS" || there["state"] == "REFUND")
 }
 
 /// Whether a row is in the index of what WeChat Pay is to be asked about.

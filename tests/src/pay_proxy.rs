@@ -57,6 +57,7 @@ struct Seen {
     refused: Option<String>,
     sent: Vec<Sent>,
     losses: Option<(Dice, u64)>,
+    lost: usize,
 }
 
 /// What gets lost of a call.
@@ -121,7 +122,8 @@ impl PayProxy {
         self.state.lock().unwrap().refused = text.map(str::to_owned);
     }
 
-    /// From now on so many of a hundred calls get lost on the way there or back, by chance.
+    /// From now on so many of a hundred calls get lost on the way there or back, by chance: in the order in which they
+    /// come, so of calls at the same time now this one and now that.
     pub fn lose(&self, seed: u64, percent: u64) {
         self.state.lock().unwrap().losses = Some((Dice::new(seed), percent));
     }
@@ -129,6 +131,11 @@ impl PayProxy {
     /// From now on none gets lost.
     pub fn lose_no_more(&self) {
         self.state.lock().unwrap().losses = None;
+    }
+
+    /// How many calls have got lost by chance, on the way there or back.
+    pub fn lost(&self) -> usize {
+        self.state.lock().unwrap().lost
     }
 
     /// How many were sent so far, since they were taken.
@@ -157,6 +164,7 @@ impl Seen {
         let (dice, percent) = self.losses.as_mut()?;
         let is_lost = dice.is_of(*percent);
         let loss = if dice.is_of(50) { Loss::Request } else { Loss::Answer };
+        self.lost += usize::from(is_lost);
         is_lost.then_some(loss)
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::Reply;
-use crate::world::{Row, World};
+use crate::world::World;
 
 /// Where WeChat Pay closes an order.
 pub const CLOSE: &str = "/v3/pay/transactions/out-trade-no/{out_trade_no}/close";
@@ -39,16 +39,5 @@ impl World {
     /// The refunds that WeChat Pay has.
     pub async fn refunds_at_wechat_pay(&self) -> Vec<Value> {
         self.sandbox("GET", "/refunds", Value::Null).await["refunds"].as_array().unwrap().clone()
-    }
-
-    /// What a refund has become at WeChat Pay, which may tell of it.
-    pub async fn settle_refund(&self, number: &str, status: &str, is_told: bool) {
-        let wish = json!({ "outRefundNo": number, "status": status, "notify": is_told });
-        self.sandbox("POST", "/refunds/settle", wish).await;
-    }
-
-    /// What the table has of refunds.
-    pub async fn refund_rows(&self) -> Vec<Row> {
-        self.rows_at("ORDER#", "REFUND#").await
     }
 }

@@ -7,18 +7,23 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use serde_json::error::Category;
 use shared::store::Sku;
+
+use super::unique::Unique;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Why a file is no catalog.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum CatalogFileError {
     #[error("{pk}: {name} is {expected}")]
     Attribute { pk: String, name: &'static str, expected: &'static str },
     #[error("{0} is there twice")]
     Twice(String),
+    #[error("a name is there twice: {0}")]
+    TwiceNamed(String),
     #[error("not as `aws dynamodb batch-write-item --request-items` takes it: {0}")]
     Malformed(&'static str),
     #[error("{0} is neither a product (PRODUCT#<sku>) nor a card (CARD#<cardId>)")]
@@ -55,8 +60,12 @@ impl Catalog {
     /// If it has another form, or anything else in it than products and cards as the functions read them.
     pub fn parse(text: &str) -> Result<Self, CatalogFileError> {
         let malformed = CatalogFileError::Malformed;
-        let tables: HashMap<String, Vec<Value>> =
-            serde_json::from_str(text).map_err(|_| malformed("it is no object of lists"))?;
+        let no_lists = malformed("it is no object of lists");
+        let Unique(tables) = serde_json::from_str(text).map_err(|err| match err.classify() {
+            Category::Data => CatalogFileError::TwiceNamed(err.to_string()),
+            Category::Eof | Category::Io | Category::Syntax => no_lists.clone(),
+        })?;
+        let tables: HashMap<String, Vec<Value>> = serde_json::from_value(tables).map_err(|_| no_lists)?;
         let mut entries = Vec::new();
         let mut seen = BTreeSet::new();
         for request in tables.values().flatten() {
@@ -236,5 +245,16 @@ mod tests {
         }
         let twice = file(&[tea("stock", None), tea("stock", None)]);
         assert_eq!(Catalog::parse(&twice).unwrap_err(), CatalogFileError::Twice("PRODUCT#tea".to_owned()));
+    }
+
+    #[test]
+    fn nothing_is_lost_silently() {
+        let attribute = file(&[tea("stock", None)]).replace(r#""name":"#, r#""name":{"S":"x"},"name":"#);
+        let table = r#"{"t":[],"u":[],"t":[]}"#.to_owned();
+        for (text, name) in [(attribute, "`name`"), (table, "`t`")] {
+            let err = Catalog::parse(&text).unwrap_err();
+            assert!(matches!(err, CatalogFileError::TwiceNamed(_)), "{err}");
+            assert!(err.to_string().contains(name), "{err}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! Products and cards in a file: the sample catalog of the embedded DynamoDB, and a shop's own for its table.
 
+mod again;
 mod file;
 mod put;
+mod unique;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 
 use crate::sdk::SdkTable;
 
 pub use self::file::{Catalog, CatalogFileError};
-pub use self::put::{PutError, Stock, put};
+pub use self::put::{PATIENCE, PutError, Stock, put};
 
 const SAMPLE: &str = include_str!("../../../events/catalog.json");
 

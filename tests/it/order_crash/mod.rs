@@ -188,6 +188,7 @@ impl Scene {
         assert!(dying.await.unwrap_err().is_cancelled());
         self.world.sandbox("DELETE", "/faults", Value::Null).await;
     }
+
     /// Beside what goes wrong already.
     async fn fault(&self, path: &str, mut fault: Value) {
         fault["path"] = path.into();

@@ -7,7 +7,7 @@ use tests::orders::QUERY;
 use tests::refunds::REFUND_QUERY;
 use tests::world::World;
 
-/// The seconds after the beginning at which a sweep, every minute, asks; each sweep is checked by `each`.
+/// The minutes after the beginning at which a sweep, one every minute, asks; and all that it takes it asks about.
 async fn asked(world: &World, path: &str, minutes: u64) -> Vec<u64> {
     let mut times = Vec::new();
     for minute in 1..=minutes {

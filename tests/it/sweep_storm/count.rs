@@ -1,11 +1,11 @@
 //! What came of it, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tests::ledger::Ledger;
 
-use super::{LOST, ORDERS, ROUNDS, Storm};
+use super::{ORDERS, ROUNDS, Storm};
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -17,6 +17,8 @@ pub(super) struct Counts {
     swept: BTreeMap<&'static str, u64>,
     /// What `refund-order` replied, how often.
     refunds: BTreeMap<String, usize>,
+    /// What refunds have been, each state once.
+    refund_states: BTreeMap<String, usize>,
     /// How orders have come to their ends.
     ends: BTreeMap<String, usize>,
     pub(super) taken_fen: u64,
@@ -39,6 +41,20 @@ impl Counts {
         *self.refunds.entry(outcome.to_owned()).or_default() += 1;
     }
 
+    /// A refund that has come to its end.
+    pub(super) fn refunded(&mut self, refund: &Value) {
+        let states: BTreeSet<_> = Ledger::refund_history(refund).into_iter().map(|(state, _)| state).collect();
+        for state in states {
+            *self.refund_states.entry(state.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// How many orders have ended in a state.
+    fn ended(&self, state: &str) -> usize {
+        let ends = self.ends.iter().filter(|(end, _)| last(end).starts_with(state));
+        ends.map(|(_, count)| count).sum()
+    }
+
     /// An order that has come to its end.
     pub(super) fn end(&mut self, order: &Value) {
         let moves = Ledger::history(order).into_iter().skip(1).map(|(state, by)| format!("{state} by {by}"));
@@ -54,35 +70,47 @@ impl Storm {
     #[expect(clippy::print_stdout, reason = "the numbers are what somebody who runs this alone wants to see")]
     pub(super) async fn report(&self, last_sweeps: usize) {
         let counts = &self.counts;
-        let ended = |state: &str| -> usize {
-            let ends = counts.ends.iter().filter(|(end, _)| last(end).starts_with(state));
-            ends.map(|(_, count)| count).sum()
-        };
-        let [paid, refunded, closed] = ["SUCCESS", "REFUND", "CLOSED"].map(ended);
+        let [paid, refunded, closed] = ["SUCCESS", "REFUND", "CLOSED"].map(|state| counts.ended(state));
         println!("orders:   {ORDERS}: {paid} paid, {refunded} paid and with refunds, {closed} closed");
         println!("          {} of them given up when there was no answer", counts.given_up);
         println!("ends:     {:?}", counts.ends);
         println!("money:    {} fen taken, {} fen given back, here and there", counts.taken_fen, counts.refunded_fen);
-        println!("refunds:  {:?} (replies of refund-order)", counts.refunds);
+        println!("refunds:  {:?} (replies of refund-order), {:?} (been)", counts.refunds, counts.refund_states);
         println!(
             "sweeps:   {} in {ROUNDS} rounds, {} more killed; {last_sweeps} at the end",
             counts.sweeps, counts.killed
         );
         println!("          {:?} (sums of their replies)", counts.swept);
-        let deliveries = self.world.sandbox("GET", "/notifications", Value::Null).await;
-        let deliveries = deliveries["notifications"].as_array().unwrap();
-        let event = |delivery: &Value| delivery["eventId"].to_string();
-        let told: std::collections::BTreeSet<_> = deliveries.iter().map(event).collect();
-        let events = self.events().await;
-        let dropped = events - told.len();
+        let (dropped, tries) = self.untold().await;
         println!(
-            "told:     {events} payments and results of refunds; {dropped} of them never, {} tries",
-            deliveries.len()
+            "told:     {} payments and results of refunds; {dropped} of them never, {tries} tries",
+            self.events().await
         );
         let mut calls = BTreeMap::<&str, usize>::new();
         let sent = self.proxy.take();
         sent.iter().for_each(|sent| *calls.entry(kind(&sent.line)).or_default() += 1);
-        println!("calls:    {} of WeChat Pay, of which {LOST} % got lost: {calls:?}", sent.len());
+        println!("calls:    {} of WeChat Pay, of which {} got lost: {calls:?}", sent.len(), self.proxy.lost());
+    }
+
+    /// Checks that the weather was bad, so that all that has ended well has done so in spite of it.
+    pub(super) async fn assert_stormy(&self) {
+        let counts = &self.counts;
+        let (dropped, _) = self.untold().await;
+        assert!(counts.killed > 0 && dropped > 0 && self.proxy.lost() > 0, "{counts:?}, {dropped} dropped");
+        for state in ["SUCCESS", "REFUND", "CLOSED"] {
+            assert!(counts.ended(state) > 0, "no order is {state}: {counts:?}");
+        }
+        for state in ["SUCCESS", "CLOSED", "ABNORMAL"] {
+            assert!(counts.refund_states.contains_key(state), "no refund was {state}: {counts:?}");
+        }
+    }
+
+    /// Of how many events WeChat Pay has never told, and how often it has tried with the others.
+    async fn untold(&self) -> (usize, usize) {
+        let deliveries = self.world.sandbox("GET", "/notifications", Value::Null).await;
+        let deliveries = deliveries["notifications"].as_array().unwrap();
+        let told: BTreeSet<_> = deliveries.iter().map(|delivery| delivery["eventId"].to_string()).collect();
+        (self.events().await - told.len(), deliveries.len())
     }
 
     /// The payments and settled refunds of which WeChat Pay tells.

@@ -70,12 +70,14 @@ impl Storm {
         self.wishes.extend(wishes.clone());
         let again: Vec<_> = self.wishes.iter().filter(|_| self.dice.is_of(20)).cloned().collect();
         wishes.extend(again);
-        let ask = |(number, fen, id): (String, u64, String)| {
-            let world = &self.world;
-            async move { world.refund(&number, fen, &id).await }
-        };
-        let outcomes: Vec<_> = stream::iter(wishes).map(ask).buffer_unordered(AT_ONCE).collect().await;
+        let outcomes = self.ask(wishes).await;
         outcomes.iter().for_each(|outcome| self.counts.refund(outcome));
+    }
+
+    /// What `refund-order` replies to these.
+    async fn ask(&self, wishes: Vec<(String, u64, String)>) -> Vec<String> {
+        let ask = |(number, fen, id): (String, u64, String)| async move { self.world.refund(&number, fen, &id).await };
+        stream::iter(wishes).map(ask).buffer_unordered(AT_ONCE).collect().await
     }
 
     /// Two sweepers at once, of which some die in the middle.
@@ -108,10 +110,10 @@ impl Storm {
     pub(super) async fn clear(&mut self) {
         self.proxy.lose_no_more();
         self.world.sandbox("PUT", "/refunds", json!({ "outcome": "PROCESSING" })).await;
-        for (number, fen, id) in self.wishes.clone() {
-            let outcome = self.world.refund(&number, fen, &id).await;
+        let outcomes = self.ask(self.wishes.clone()).await;
+        for outcome in outcomes {
             self.counts.refund(&outcome);
-            assert!(!["busy", "wechat_unavailable"].contains(&&*outcome), "{number} {outcome}");
+            assert!(!["busy", "wechat_unavailable"].contains(&&*outcome), "{outcome}");
         }
         for refund in self.world.refunds_at_wechat_pay().await {
             let status = ["SUCCESS", "SUCCESS", "CLOSED"][usize::try_from(self.dice.below(3)).unwrap()];

@@ -17,6 +17,7 @@ use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::http::Reply;
 use tests::ledger::{Facts, Ledger};
+use tests::patience::until;
 use tests::refunds::{CLOSE, REFUND, refund_event};
 use tests::shop::PREPAY;
 use tests::world::{World, reply};
@@ -173,13 +174,9 @@ impl Scene {
         match calls {
             None => self.proxy.hanging().await,
             Some((path, before)) => {
-                while self.world.count_of(path).await == before {
-                    tokio::task::yield_now().await;
-                }
-                while let Death::BeforeWechatPayHasAnswered(path) = death
-                    && !self.is_done(path).await
-                {
-                    tokio::task::yield_now().await;
+                until(path, async || self.world.count_of(path).await > before).await;
+                if let Death::BeforeWechatPayHasAnswered(path) = death {
+                    until(path, async || self.is_done(path).await).await;
                 }
             }
         }

@@ -108,8 +108,13 @@ impl World {
     }
 
     /// Lets the next calls of a path go wrong, and none that should have gone wrong until now, of whatever path.
-    pub async fn fault(&self, path: &str, mut fault: Value) {
+    pub async fn fault(&self, path: &str, fault: Value) {
         self.sandbox("DELETE", "/faults", Value::Null).await;
+        self.fault_too(path, fault).await;
+    }
+
+    /// The same, beside what goes wrong already.
+    pub async fn fault_too(&self, path: &str, mut fault: Value) {
         fault["path"] = path.into();
         self.sandbox("POST", "/faults", fault).await;
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::http::Client;
+use crate::patience::within;
 use crate::world::World;
 
 /// What goes wrong with the next calls of an operation.
@@ -119,7 +120,7 @@ impl DynamoDbProxy {
 
     /// Waits until a call hangs, or is held.
     pub async fn hanging(&self) {
-        self.hangs.notified().await;
+        within("a call of DynamoDB that hangs or is held", self.hangs.notified()).await;
     }
 
     /// Lets the calls that are held go on, and holds none any more.

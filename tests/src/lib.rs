@@ -15,6 +15,7 @@ pub mod merchant;
 pub mod notifications;
 pub mod open_data;
 pub mod orders;
+pub mod patience;
 pub mod pay_keys;
 pub mod pay_proxy;
 pub mod pay_vectors;

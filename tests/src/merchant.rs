@@ -18,6 +18,7 @@ use shared::random;
 use tokio::net::TcpListener;
 
 use crate::http::Client;
+use crate::patience::until;
 use crate::world::World;
 
 /// The algorithm's identifier, which comes before an RSA key of 2048 bits in an SPKI.
@@ -207,9 +208,7 @@ impl Inbox {
 
     /// Waits for so many messages.
     pub async fn wait_for(&self, count: usize) -> Vec<Message> {
-        while self.messages().len() < count {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
+        until(&format!("{count} messages"), async || self.messages.lock().unwrap().len() >= count).await;
         self.messages()
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::callers::Caller;
 use crate::http::Reply;
+use crate::ledger::{Facts, Ledger};
 use crate::root;
 use crate::world::{Row, World};
 
@@ -113,6 +114,15 @@ pub fn number(reply: &Value) -> String {
 }
 
 impl World {
+    /// Checks that all adds up, where there was so much of each product at first: what the table has then.
+    pub async fn assert_adds_up(&self, stock: &[(&str, u64)], when: &str) -> Ledger {
+        let (wechat_pay, ledger) = (self.orders_at_wechat_pay().await, Ledger::read(self).await);
+        let max_open = self.machine.env().get("MAX_OPEN_ORDERS").map_or(5, |most| most.parse().unwrap());
+        let facts = Facts { stock, max_open, wechat_pay: &wechat_pay, told: &[] };
+        ledger.audit(&facts).unwrap_or_else(|problem| panic!("{when}: {problem}"));
+        ledger
+    }
+
     /// How many of a product there are, if that is limited.
     pub async fn stock(&self, sku: &str) -> Option<u64> {
         let row = self.row(&format!("PRODUCT#{sku}"), "PRODUCT").await?;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::dice::Dice;
 use crate::http::Client;
 use crate::notifications::Notice;
+use crate::patience::within;
 use crate::world::World;
 use tokio::sync::{Notify, watch};
 
@@ -107,7 +108,7 @@ impl PayProxy {
 
     /// Waits until a request is held.
     pub async fn holding(&self) {
-        self.holds.notified().await;
+        within("a request of WeChat Pay that is held", self.holds.notified()).await;
     }
 
     /// Lets the requests that are held go on, and holds none any more.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apps::MINI_PROGRAM;
 use crate::merchant::{Inbox, Merchant, Message};
+use crate::patience::until;
 use crate::world::World;
 
 /// A world with a merchant, who is told of payments.
@@ -69,14 +70,12 @@ impl Shop {
 
     /// The tries that have ended, when there are so many.
     pub async fn deliveries(&self, count: usize) -> Vec<Value> {
-        loop {
+        let all = async || {
             let all = self.world.sandbox("GET", "/notifications", Value::Null).await;
-            let deliveries = all["notifications"].as_array().unwrap();
-            if deliveries.len() >= count {
-                return deliveries.clone();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
+            all["notifications"].as_array().unwrap().clone()
+        };
+        until(&format!("{count} tries of notifications"), async || all().await.len() >= count).await;
+        all().await
     }
 
     /// The orders that messages are about.

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
 use tests::http::Reply;
-use tests::ledger::{Facts, Ledger};
+use tests::ledger::Ledger;
+use tests::patience::until;
 use tests::refunds::{CLOSE, REFUND, refund_event};
 use tests::shop::PREPAY;
 use tests::world::{World, reply};
@@ -121,10 +122,7 @@ impl Scene {
 
     /// Checks that all adds up: there is so much left, and so many orders are open.
     async fn assert_adds_up(&self, stock: u64, open: i64, when: &str) {
-        let wechat_pay = self.world.orders_at_wechat_pay().await;
-        let facts = Facts { stock: &[(SKU, STOCK)], max_open: 5, wechat_pay: &wechat_pay, told: &[] };
-        let ledger = self.ledger().await;
-        ledger.audit(&facts).unwrap_or_else(|problem| panic!("{when}: {problem}"));
+        let ledger = self.world.assert_adds_up(&[(SKU, STOCK)], when).await;
         assert_eq!(ledger.stock(SKU), i64::try_from(stock).ok(), "{when}");
         assert_eq!(ledger.open_orders(&self.buyer.id), open, "{when}");
     }
@@ -160,8 +158,10 @@ impl Scene {
         match death {
             Death::Before(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::Hang),
             Death::After(operation, after) => self.proxy.inject_after(operation, after, 1, Kind::HangAfter),
-            Death::BeforeWechatPayHasHeard(path) => self.fault(path, json!({ "latencyMs": 60_000 })).await,
-            Death::BeforeWechatPayHasAnswered(path) => self.fault(path, json!({ "answerLatencyMs": 60_000 })).await,
+            Death::BeforeWechatPayHasHeard(path) => self.world.fault_too(path, json!({ "latencyMs": 60_000 })).await,
+            Death::BeforeWechatPayHasAnswered(path) => {
+                self.world.fault_too(path, json!({ "answerLatencyMs": 60_000 })).await
+            }
         }
         let calls = match death {
             Death::BeforeWechatPayHasHeard(path) | Death::BeforeWechatPayHasAnswered(path) => {
@@ -173,13 +173,9 @@ impl Scene {
         match calls {
             None => self.proxy.hanging().await,
             Some((path, before)) => {
-                while self.world.count_of(path).await == before {
-                    tokio::task::yield_now().await;
-                }
-                while let Death::BeforeWechatPayHasAnswered(path) = death
-                    && !self.is_done(path).await
-                {
-                    tokio::task::yield_now().await;
+                until(path, async || self.world.count_of(path).await > before).await;
+                if let Death::BeforeWechatPayHasAnswered(path) = death {
+                    until(path, async || self.is_done(path).await).await;
                 }
             }
         }
@@ -187,12 +183,6 @@ impl Scene {
         dying.abort();
         assert!(dying.await.unwrap_err().is_cancelled());
         self.world.sandbox("DELETE", "/faults", Value::Null).await;
-    }
-
-    /// Beside what goes wrong already.
-    async fn fault(&self, path: &str, mut fault: Value) {
-        fault["path"] = path.into();
-        self.world.sandbox("POST", "/faults", fault).await;
     }
 
     /// Whether WeChat Pay has done what it was asked for, of what it does.

@@ -83,11 +83,11 @@ async fn whoever_dies_after_a_refusal_leaves_an_amount_that_a_repeat_refunds_or_
         let (scene, when) = (Scene::start().await, format!("{death:?} {is_refused_again}"));
         let number = scene.paid().await;
         let refusal = json!({ "status": 403, "code": "USER_ACCOUNT_ABNORMAL" });
-        scene.fault(REFUND, refusal.clone()).await;
+        scene.world.fault_too(REFUND, refusal.clone()).await;
         scene.kill("refund-order", part_event(&number), death).await;
         scene.assert_adds_up(STOCK - QUANTITY, 0, &when).await;
         if is_refused_again {
-            scene.fault(REFUND, refusal).await;
+            scene.world.fault_too(REFUND, refusal).await;
             assert_eq!(scene.world.refund(&number, PART, REQUEST).await, "refund_refused", "{when}");
             assert_eq!(scene.world.amounts(&number).await, (0, 0), "{when}");
             assert!(scene.world.refunds_of(&number).await.is_empty(), "{when}");

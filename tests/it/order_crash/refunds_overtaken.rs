@@ -15,15 +15,15 @@ async fn a_slow_release_lets_nothing_go_that_a_repeat_has_been_accepted_for() {
     for is_answer_lost in [false, true] {
         let (scene, when) = (Scene::start().await, format!("{is_answer_lost}"));
         let number = scene.paid().await;
-        scene.fault(REFUND, json!({ "status": 403, "code": "USER_ACCOUNT_ABNORMAL" })).await;
+        scene.world.fault_too(REFUND, json!({ "status": 403, "code": "USER_ACCOUNT_ABNORMAL" })).await;
         scene.proxy.inject_after("TransactWriteItems", 1, 1, Kind::Hold);
         let slow = scene.spawn("refund-order", part_event(&number)).await;
         scene.proxy.hanging().await;
         if is_answer_lost {
-            scene.fault(REFUND, json!({ "drop": "after" })).await;
+            scene.world.fault_too(REFUND, json!({ "drop": "after" })).await;
             // Once it says rightly that there is none, and then nothing any more.
-            scene.fault(REFUND_QUERY, json!({ "latencyMs": 0 })).await;
-            scene.fault(REFUND_QUERY, json!({ "status": 500, "times": 9 })).await;
+            scene.world.fault_too(REFUND_QUERY, json!({ "latencyMs": 0 })).await;
+            scene.world.fault_too(REFUND_QUERY, json!({ "status": 500, "times": 9 })).await;
         }
         let reply = scene.world.refund(&number, PART, REQUEST).await;
         assert_eq!(reply, if is_answer_lost { "wechat_unavailable" } else { "PROCESSING" }, "{when}");

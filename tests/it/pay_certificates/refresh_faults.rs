@@ -6,10 +6,12 @@ use local::pay_keys::KeyMode;
 use serde_json::{Value, json};
 use shared::deadline::Deadline;
 use shared::settlement::Work;
+use shared::store::REFRESH_WITHIN;
 use shared::wechatpay::OutTradeNo;
 use shared::wechatpay::v3::{RefreshError, Refreshed};
 use tests::dynamodb_proxy::Kind;
 use tests::logs;
+use tests::patience::until;
 use tests::pay_keys::CERTIFICATES;
 use tests::world::World;
 
@@ -99,11 +101,7 @@ async fn who_dies_with_the_claim_stops_the_others_for_a_minute() {
         });
         match death {
             Death::AtTheTable(..) => proxy.hanging().await,
-            Death::AtWechatPay => {
-                while world.downloads().await == 0 {
-                    tokio::task::yield_now().await;
-                }
-            }
+            Death::AtWechatPay => until("a download", async || world.downloads().await > 0).await,
         }
         dying.abort();
         assert!(dying.await.unwrap_err().is_cancelled(), "{death:?}");
@@ -123,8 +121,8 @@ async fn who_dies_with_the_claim_stops_the_others_for_a_minute() {
 }
 
 #[tokio::test]
-async fn an_answer_waits_for_who_is_asking_and_not_for_who_has_died() {
-    let world = World::start_with_keys(KeyMode::Certificates, []).await;
+async fn an_answer_waits_for_who_may_be_asking_and_not_for_who_has_been_at_it_too_long() {
+    let (world, proxy, _behind) = World::start_with_proxy_and_keys(KeyMode::Certificates).await;
     let caller = world.caller().await;
     let number = OutTradeNo::try_from(caller.buy(&world, "demo-mug").await).unwrap();
     world.rotate("announce").await;
@@ -138,18 +136,25 @@ async fn an_answer_waits_for_who_is_asking_and_not_for_who_has_died() {
         let work = Work { function: "keys", request_id: "dying" };
         client.refresh_if_due(work, Deadline::after(Duration::from_secs(60))).await
     });
-    while world.downloads().await == before {
-        tokio::task::yield_now().await;
-    }
+    until("a download", async || world.downloads().await > before).await;
     dying.abort();
     assert!(dying.await.unwrap_err().is_cancelled());
     world.sandbox("DELETE", "/faults", Value::Null).await;
-    let (client, deadline) = (world.pay_client().await, Deadline::after(Duration::from_secs(9)));
-    client.query(&number, deadline).await.unwrap_err();
-    // An instance that has waited in vain looks again, and a minute later somebody may ask.
-    world.advance(MINUTE);
-    assert_eq!(
-        client.query(&number, Deadline::after(Duration::from_secs(9))).await.unwrap().out_trade_no,
-        number.as_str()
-    );
+    let ask = async || {
+        let (client, deadline) = (world.pay_client().await, Deadline::after(Duration::from_secs(9)));
+        proxy.take_calls();
+        let answer = client.query(&number, deadline).await;
+        (answer, proxy.take_calls().iter().filter(|call| *call == "Query").count())
+    };
+    let (answer, reads) = ask().await;
+    answer.unwrap_err();
+    assert!(reads > 2, "it looks again and again: {reads}");
+    world.advance(REFRESH_WITHIN);
+    let (answer, reads) = ask().await;
+    answer.unwrap_err();
+    assert_eq!(reads, 2, "whether the key is there, and whether somebody is at it");
+    // A minute after the claim somebody else may ask.
+    world.advance(MINUTE - REFRESH_WITHIN);
+    assert_eq!(ask().await.0.unwrap().out_trade_no, number.as_str());
+    assert_eq!(world.downloads().await - before, 2);
 }

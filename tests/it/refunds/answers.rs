@@ -13,11 +13,6 @@ async fn start() -> (World, Caller) {
     (world, buyer)
 }
 
-async fn fault_too(world: &World, path: &str, mut fault: Value) {
-    fault["path"] = path.into();
-    world.sandbox("POST", "/faults", fault).await;
-}
-
 async fn assert_one(world: &World, order: &str, case: &str) {
     world.sandbox("DELETE", "/faults", Value::Null).await;
     assert_eq!(world.refund(order, 900, "return").await, "PROCESSING", "{case}");
@@ -107,7 +102,7 @@ async fn where_no_question_is_answered_the_amount_is_held() {
     ] {
         let (order, case) = (world.paid_order(&buyer).await, format!("{first} {query}"));
         world.fault(REFUND, first).await;
-        fault_too(&world, REFUND_QUERY, query.clone()).await;
+        world.fault_too(REFUND_QUERY, query.clone()).await;
         let before = world.count_of(REFUND).await;
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable", "{case}");
         assert_eq!(world.count_of(REFUND).await - before, 1, "{case}: nobody asks anew before there is an answer");
@@ -168,7 +163,7 @@ async fn a_refund_whose_answer_was_lost_is_one_refund_however_it_is_repeated() {
     let (world, buyer) = start().await;
     let order = world.paid_order(&buyer).await;
     world.fault(REFUND, json!({ "drop": "after", "times": 99 })).await;
-    fault_too(&world, REFUND_QUERY, json!({ "drop": "before", "times": 99 })).await;
+    world.fault_too(REFUND_QUERY, json!({ "drop": "before", "times": 99 })).await;
     for _ in 0..3 {
         assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::logs;
 use tests::orders::cart;
+use tests::patience::until;
 use tests::refund_rows::RefundRow;
 use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
@@ -48,9 +49,7 @@ async fn the_result_comes_by_itself() {
     let order = world.paid_order(&buyer).await;
     let status = world.refund(&order, 3900, "return").await;
     assert!(["PROCESSING", "SUCCESS"].contains(&status.as_str()), "{status}");
-    while world.refund_row(&order).await.state != "SUCCESS" {
-        tokio::task::yield_now().await;
-    }
+    until("the refund's result", async || world.refund_row(&order).await.state == "SUCCESS").await;
     assert_eq!(world.amounts(&order).await, (3900, 3900));
 }
 

@@ -9,11 +9,6 @@ use tests::refund_rows::RefundRow;
 use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
-async fn fault_too(world: &World, path: &str, mut fault: Value) {
-    fault["path"] = path.into();
-    world.sandbox("POST", "/faults", fault).await;
-}
-
 #[tokio::test]
 async fn an_order_that_was_closed_here_and_paid_all_the_same_is_refunded() {
     let (world, buyer) = World::start_untold().await;
@@ -33,7 +28,7 @@ async fn a_merchant_who_is_refused_whatever_it_asks_is_told_why_and_nothing_is_l
     for (status, code, told) in [(401, "SIGN_ERROR", "misconfigured"), (403, "NO_AUTH", "misconfigured")] {
         let order = world.paid_order(&buyer).await;
         for path in [REFUND, REFUND_QUERY] {
-            fault_too(&world, path, json!({ "status": status, "code": code, "times": 9 })).await;
+            world.fault_too(path, json!({ "status": status, "code": code, "times": 9 })).await;
         }
         assert_eq!(world.refund(&order, 900, "return").await, told, "{code}");
         assert_eq!(world.amounts(&order).await, (900, 0), "{code}");
@@ -51,8 +46,8 @@ async fn a_refusal_while_an_earlier_request_is_on_its_way_is_looked_at_twice() {
     // The first request arrives, and WeChat Pay does not know it yet.
     let unknown = json!({ "status": 404, "code": "RESOURCE_NOT_EXISTS", "times": 2 });
     world.fault(REFUND, json!({ "drop": "after", "times": 1 })).await;
-    fault_too(&world, REFUND, json!({ "status": 400, "code": "INVALID_REQUEST", "times": 1 })).await;
-    fault_too(&world, REFUND_QUERY, unknown).await;
+    world.fault_too(REFUND, json!({ "status": 400, "code": "INVALID_REQUEST", "times": 1 })).await;
+    world.fault_too(REFUND_QUERY, unknown).await;
     assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
     assert_eq!(world.amounts(&order).await, (900, 0));
     assert_eq!(world.refunds_at_wechat(&order).await.len(), 1);

@@ -4,7 +4,6 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
-use tests::ledger::{Facts, Ledger};
 use tests::notifications::Notice;
 use tests::refunds::REFUND;
 use tests::world::World;
@@ -13,12 +12,6 @@ async fn start() -> (World, DynamoDbProxy, Caller, World) {
     let (world, proxy, behind) = World::start_with_proxy().await;
     let buyer = world.untold().await;
     (world, proxy, buyer, behind)
-}
-
-async fn assert_adds_up(world: &World, when: &str) {
-    let wechat_pay = world.orders_at_wechat_pay().await;
-    let facts = Facts { stock: &[], max_open: 5, wechat_pay: &wechat_pay, told: &[] };
-    Ledger::read(world).await.audit(&facts).unwrap_or_else(|problem| panic!("{when}: {problem}"));
 }
 
 /// What goes by if it is waited for.
@@ -50,7 +43,7 @@ async fn conflicts_throttles_and_lost_answers_cost_time_and_nothing_else() {
             let refunds = world.refunds_at_wechat(&order).await;
             assert_eq!((refunds.len(), refunds[0]["timesRequested"].as_u64()), (1, Some(1)), "{case}");
             assert_eq!(world.amounts(&order).await, (900, 0), "{case}");
-            assert_adds_up(&world, &case).await;
+            world.assert_adds_up(&[], &case).await;
         }
     }
 }
@@ -66,7 +59,7 @@ async fn a_release_whose_answer_is_lost_is_one_release() {
         assert_eq!(world.refund(&order, 900, "return").await, "misconfigured", "{case}");
         proxy.heal();
         assert_eq!(world.amounts(&order).await, (1000, 0), "{case}");
-        assert_adds_up(&world, &case).await;
+        world.assert_adds_up(&[], &case).await;
     }
 }
 
@@ -104,7 +97,7 @@ async fn what_wechat_pay_has_taken_is_held_when_the_table_is_gone_afterwards() {
         assert_eq!(world.refund(&order, 900, "return").await, "SUCCESS", "{case}");
         let refunds = world.refunds_at_wechat(&order).await;
         assert_eq!((refunds.len(), refunds[0]["timesRequested"].as_u64()), (1, Some(1)), "{case}");
-        assert_adds_up(&world, &case).await;
+        world.assert_adds_up(&[], &case).await;
     }
 }
 
@@ -126,7 +119,7 @@ async fn a_result_that_is_told_while_the_table_fails_is_told_again() {
             assert_eq!(notice.send(&world).await.status, 204, "{case}");
             assert_eq!(world.refund_row(&order).await.story, "SUCCESS notify", "{case}");
             assert_eq!(world.amounts(&order).await, (900, 900), "{case}");
-            assert_adds_up(&world, &case).await;
+            world.assert_adds_up(&[], &case).await;
         }
     }
     assert_eq!(world.quarantine().await, []);

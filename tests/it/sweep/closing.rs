@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::callers::Caller;
+use tests::logs;
 use tests::orders::{PREPAY, QUERY, cart, number, show};
 use tests::pay_proxy::PayProxy;
 use tests::refunds::CLOSE;
@@ -162,4 +163,33 @@ async fn an_order_that_wechat_pay_has_forgotten_is_closed_when_its_time_is_over_
     world.advance(Duration::from_secs(60));
     assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
     assert_eq!(world.order_at_wechat(&order).await["state"], "CLOSED");
+}
+
+#[tokio::test]
+async fn an_order_that_never_reached_wechat_pay_is_closed_a_minute_after_its_time_whatever_the_close_says() {
+    let (world, buyer) = World::start_untold().await;
+    world.fault(PREPAY, json!({ "drop": "before", "times": 3 })).await;
+    let reply = buyer.create_order(&world, "key", &cart(&[("demo-mug", 1)])).await;
+    assert_eq!(reply.code(), "wechat_unavailable");
+    let order = world.order_rows().await[0]["outTradeNo"].as_s().unwrap().clone();
+    assert_eq!((world.stock("demo-mug").await, world.open_orders(&buyer).await), (Some(199), 1));
+    world.fault(CLOSE, json!({ "status": 404, "code": "ORDER_NOT_EXIST", "times": 99 })).await;
+    // A request for a prepay_id may still be under way.
+    for (wait, case) in [(ORDER_TTL, "at its end"), (Duration::from_secs(59), "a minute later, but for a second")] {
+        world.advance(wait);
+        assert_eq!(world.sweep_all().await, json!({ "checked": 1, "healed": 0, "closed": 0, "failures": 0 }), "{case}");
+        assert_open(&world, &order, case).await;
+        assert_eq!(world.count_of(CLOSE).await, 0, "{case}");
+    }
+    world.advance(Duration::from_secs(1));
+    assert_eq!(world.sweep_all().await, json!({ "checked": 1, "healed": 0, "closed": 1, "failures": 0 }));
+    assert_eq!(
+        (world.order_row(&order).await.story().as_str(), world.count_of(CLOSE).await),
+        ("NOTPAY create, CLOSED sweep", 1)
+    );
+    assert_eq!((world.stock("demo-mug").await, world.open_orders(&buyer).await), (Some(200), 0));
+    // That end is not signed, so there is a word about it.
+    let is_said = |line: &Value| line["message"] == "WeChat Pay did not close the order" && line["level"] == "WARN";
+    assert_eq!(logs::with(&order).iter().filter(|line| is_said(line)).count(), 1);
+    assert_eq!(world.sweep_all().await["checked"], 0);
 }

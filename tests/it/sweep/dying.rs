@@ -6,7 +6,6 @@ use local::functions::InvocationResult;
 use serde_json::{Value, json};
 use tests::callers::Caller;
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
-use tests::ledger::{Facts, Ledger};
 use tests::logs;
 use tests::refunds::{CLOSE, REFUND, REFUND_QUERY, refund_event};
 use tests::world::World;
@@ -47,10 +46,7 @@ impl Scene {
     }
 
     async fn assert_adds_up(&self, when: &str) {
-        let wechat_pay = self.world.orders_at_wechat_pay().await;
-        let facts = Facts { stock: &[("mug", STOCK)], max_open: 5, wechat_pay: &wechat_pay, told: &[] };
-        let ledger = Ledger::read(&self.world).await;
-        ledger.audit(&facts).unwrap_or_else(|problem| panic!("{when}: {problem}"));
+        self.world.assert_adds_up(&[("mug", STOCK)], when).await;
     }
 }
 

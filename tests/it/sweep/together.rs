@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use tests::callers::Caller;
-use tests::ledger::{Facts, Ledger};
 use tests::orders::{QUERY, cart, number};
 use tests::refunds::CLOSE;
 use tests::world::World;
@@ -24,13 +23,6 @@ async fn shop(orders: usize) -> (World, Caller, Vec<String>) {
     (world, buyer, numbers)
 }
 
-async fn assert_adds_up(world: &World) {
-    let wechat_pay = world.orders_at_wechat_pay().await;
-    let facts = Facts { stock: &[("mug", STOCK)], max_open: 100, wechat_pay: &wechat_pay, told: &[] };
-    let ledger = Ledger::read(world).await;
-    ledger.audit(&facts).unwrap_or_else(|problem| panic!("{problem}"));
-}
-
 fn sum(swept: &[Value], count: &str) -> u64 {
     swept.iter().map(|swept| swept[count].as_u64().unwrap()).sum()
 }
@@ -47,7 +39,7 @@ async fn of_sweeps_at_once_one_asks_about_each_order() {
     assert_eq!(counts, [30, 10, 20, 0]);
     assert_eq!((world.count_of(QUERY).await, world.count_of(CLOSE).await), (30, 20));
     assert_eq!((world.stock("mug").await, world.open_orders(&buyer).await), (Some(STOCK - 10), 0));
-    assert_adds_up(&world).await;
+    world.assert_adds_up(&[("mug", STOCK)], "together").await;
 }
 
 #[tokio::test]
@@ -66,7 +58,7 @@ async fn sweeps_of_everything_at_once_do_no_harm() {
     assert!(paid.iter().all(|row| row.story() == "NOTPAY create, SUCCESS sweep"), "{paid:?}");
     assert!(closed.iter().all(|row| row.story() == "NOTPAY create, CLOSED sweep"), "{closed:?}");
     assert_eq!((world.stock("mug").await, world.open_orders(&buyer).await), (Some(STOCK - 10), 0));
-    assert_adds_up(&world).await;
+    world.assert_adds_up(&[("mug", STOCK)], "together").await;
 }
 
 #[tokio::test]
@@ -85,7 +77,7 @@ async fn a_sweep_beside_buyers_who_ask_and_payments_that_are_told() {
     world.advance(Duration::from_secs(60));
     assert_eq!(world.sweep_due().await["failures"], 0);
     assert_eq!((world.stock("mug").await, world.open_orders(&buyer).await), (Some(STOCK - 12), 0));
-    assert_adds_up(&world).await;
+    world.assert_adds_up(&[("mug", STOCK)], "together").await;
 }
 
 #[tokio::test]
@@ -110,13 +102,7 @@ async fn refunds_beside_sweeps_and_results_count_once() {
     assert_eq!(world.amounts(&order).await, (3900, 3900));
     let rows = world.refunds_of(&order).await;
     assert!(rows.iter().all(|row| row.story.matches("SUCCESS").count() == 1 && !row.is_swept), "{rows:?}");
-    assert_adds_up_without_stock(&world).await;
-}
-
-async fn assert_adds_up_without_stock(world: &World) {
-    let wechat_pay = world.orders_at_wechat_pay().await;
-    let facts = Facts { stock: &[], max_open: 5, wechat_pay: &wechat_pay, told: &[] };
-    Ledger::read(world).await.audit(&facts).unwrap_or_else(|problem| panic!("{problem}"));
+    world.assert_adds_up(&[], "together").await;
 }
 
 #[tokio::test]
@@ -132,5 +118,5 @@ async fn a_retry_of_an_order_beside_its_end_is_an_order_that_is_closed() {
     }
     assert_eq!((&swept["closed"], &swept["failures"]), (&json!(1), &json!(0)), "{swept}");
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, CLOSED sweep");
-    assert_adds_up(&world).await;
+    world.assert_adds_up(&[("mug", STOCK)], "together").await;
 }

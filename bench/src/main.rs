@@ -10,9 +10,9 @@ use bench::{subjects, table};
 use stubs::binaries::root;
 
 /// Bytes of a stripped binary. The target is 6 MB.
-const BINARY: u64 = 5_200_000;
+const BINARY: u64 = 5_300_000;
 /// Bytes of its zip. The target is 3 MB.
-const ZIP: u64 = 2_600_000;
+const ZIP: u64 = 2_650_000;
 /// Crates that it takes to build it, those of its macros and build scripts included.
 const CRATES: usize = 175;
 

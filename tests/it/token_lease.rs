@@ -6,6 +6,7 @@ use shared::store::tokens::protocol::{CLAIM, LEASE};
 use shared::wechat::TokenValue;
 use tests::apps::{MINI_PROGRAM, OFFICIAL_ACCOUNT};
 use tests::dynamodb_proxy::{DynamoDbProxy, Kind};
+use tests::patience::within;
 use tests::readers::Reader;
 use tests::world::World;
 use tokio::task::JoinHandle;
@@ -110,14 +111,16 @@ async fn a_ticket_that_waits_for_the_token_of_a_dead_holder_has_not_failed() {
     kill(&world, &proxy, &token, &Death::WithTheLease).await;
     let ticket = spawn(&world, &TICKET).await;
     // It gives its own lease back, because WeChat was not asked.
-    let row = loop {
-        let rows = world.rows().await;
-        let row = rows.into_iter().find(|row| row["pk"].as_s().unwrap().ends_with("#wx_card"));
-        if let Some(row) = row.filter(|row| !row.contains_key("leasedUntilMs")) {
-            break row;
+    let given_back = async {
+        loop {
+            let row = world.row(&format!("TOKEN#{OFFICIAL_ACCOUNT}#wx_card"), "TOKEN").await;
+            if let Some(row) = row.filter(|row| !row.contains_key("leasedUntilMs")) {
+                break row;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
     };
+    let row = within("the ticket's lease to be given back", given_back).await;
     assert!(!row.contains_key("notBeforeMs"));
     world.advance(LEASE);
     let reply: Value = serde_json::from_slice(&ticket.await.unwrap().unwrap()).unwrap();

@@ -189,7 +189,8 @@ impl OrderSweeper {
         outcome
     }
 
-    /// WeChat Pay gave no good answer about something, which is no reason to let it wait for its regular time; a refusal is.
+    /// WeChat Pay gave no good answer about something, which is no reason to let it wait for its regular time; a refusal
+    /// is.
     pub(crate) async fn no_answer(
         &self,
         due: &Due,

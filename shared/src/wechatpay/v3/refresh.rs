@@ -51,8 +51,8 @@ pub enum RefreshError {
 }
 
 impl PayClient {
-    /// Verifies the bytes of an answer. A certificate that this instance does not know is looked for in the table, and then at WeChat
-    /// Pay: the answer came from there.
+    /// Verifies the bytes of an answer. A certificate that this instance does not know is looked for in the table, and
+    /// then at WeChat Pay: the answer came from there.
     pub(super) async fn verified(
         &self,
         response: &HttpResponse,

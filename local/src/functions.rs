@@ -92,6 +92,11 @@ pub struct Function {
 }
 
 impl Function {
+    /// The function's environment.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// Starts an instance, which only the caller invokes.
     ///
     /// # Errors
@@ -144,10 +149,10 @@ impl Function {
 pub struct Functions(Arc<Vec<Arc<Function>>>);
 
 impl Functions {
-    /// All functions, with one environment for all of them.
-    pub(crate) fn new(env: &Env, clock: &Clock) -> Self {
+    /// All functions, each with its environment.
+    pub(crate) fn new(env: impl Fn(&str) -> Env, clock: &Clock) -> Self {
         let function = |&(name, trigger, start): &(&'static str, Trigger, Start)| {
-            let (env, clock, idle) = (env.clone(), clock.clone(), Mutex::default());
+            let (env, clock, idle) = (env(name), clock.clone(), Mutex::default());
             Arc::new(Function { name, trigger, start, env, clock, idle })
         };
         Self(Arc::new(FUNCTIONS.iter().map(function).collect()))

@@ -10,6 +10,7 @@ mod event;
 pub mod functions;
 mod gateway;
 mod halves;
+pub mod iam;
 mod instance;
 mod invoke;
 mod kept_orders;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
@@ -16,6 +17,7 @@ use crate::environment::{self, Embedded};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
+use crate::iam::{Denied, Guard, Policies};
 use crate::kept_orders;
 use crate::keys::Keys;
 use crate::pay_keys::{KeyMode, PayKeys};
@@ -51,6 +53,8 @@ pub struct Options {
     pub pay_keys: KeyMode,
     /// Whether the timers run.
     pub schedule: bool,
+    /// What each function may do at the embedded DynamoDB and the local Lambda; anything, if nothing is said.
+    pub policies: Option<Arc<Policies>>,
 }
 
 impl Default for Options {
@@ -68,6 +72,7 @@ impl Default for Options {
             whole_sandbox: false,
             pay_keys: KeyMode::default(),
             schedule: false,
+            policies: None,
         }
     }
 }
@@ -84,6 +89,7 @@ pub struct Machine {
     gateway_url: String,
     sandbox_url: Option<String>,
     schedule: Option<Schedule>,
+    guard: Option<Arc<Guard>>,
     servers: Vec<Server>,
     dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -127,9 +133,12 @@ impl Machine {
             true => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
             false => None,
         };
-        let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
-            Some(_) => None,
-            None => Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, options.data.as_deref()).await?),
+        let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
+        let dynamodb = match (outside.get("AWS_ENDPOINT_URL_DYNAMODB"), options.data.as_deref()) {
+            (Some(_), _) => None,
+            (None, data) => {
+                Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, data, guard.as_ref()).await?)
+            }
         };
         let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
         let embedded = Embedded {
@@ -169,19 +178,39 @@ impl Machine {
             }
             servers.push(Server::start(listener, sandbox.router(answered)));
         }
-        let functions = Functions::new(&env, clock);
+        let own_env = |function: &str| match &guard {
+            Some(_) => environment::with_own_key(&env, function),
+            None => env.clone(),
+        };
+        let functions = Functions::new(own_env, clock);
         for function in functions.iter() {
             function.warm_up().await?;
         }
-        let routes = Gateway { functions: functions.clone(), clock: clock.clone() }.router();
+        let routes = Gateway { functions: functions.clone(), clock: clock.clone(), guard: guard.clone() }.router();
         servers.push(Server::start(gateway, routes));
         let schedule = options.schedule.then(|| Schedule::start(&functions));
         let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
         let (pay_keys, has_own_merchant) = (keys.pay, wants_pay_keys);
-        Ok(Self { functions, env, pay_keys, has_own_merchant, gateway_url, sandbox_url, schedule, servers, dynamodb })
+        Ok(Self {
+            functions,
+            env,
+            pay_keys,
+            has_own_merchant,
+            gateway_url,
+            sandbox_url,
+            schedule,
+            guard,
+            servers,
+            dynamodb,
+        })
     }
 
-    /// The environment of the functions.
+    /// What functions asked for and their roles do not allow, since this was last called.
+    pub fn take_denied(&self) -> Vec<Denied> {
+        self.guard.as_ref().map(|guard| guard.take_denied()).unwrap_or_default()
+    }
+
+    /// The environment of the functions, but for the access key that names each of them.
     pub fn env(&self) -> &Env {
         &self.env
     }
@@ -217,7 +246,7 @@ impl Machine {
     ///
     /// If it cannot be written.
     pub fn write_env_vars(&self, path: PathBuf) -> Result<(), StartError> {
-        environment::write_env_vars(&path, &self.env).map_err(|source| StartError::File { path, source })
+        environment::write_env_vars(&path, &self.functions).map_err(|source| StartError::File { path, source })
     }
 
     /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file. With a

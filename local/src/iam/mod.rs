@@ -1,0 +1,204 @@
+//! Who may do what: the roles of `template.yaml`, enforced here as IAM enforces them on AWS. A function that asks for more
+//! than its role allows is refused on a laptop and in tests, and not first after a deployment.
+
+mod asked;
+mod guard;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) use self::asked::Asked;
+pub(crate) use self::guard::{Guard, caller};
+pub use self::template::TemplateError;
+
+/// The table, as policies name it.
+pub(crate) const TABLE: &str = "${Table.Arn}";
+
+/// The roles of the functions.
+#[derive(Debug)]
+pub struct Policies {
+    roles: BTreeMap<String, Vec<Statement>>,
+    used: Mutex<BTreeSet<Grant>>,
+}
+
+/// What a statement allows: each of the actions on each of the resources.
+#[derive(Clone, Debug, Default)]
+struct Statement {
+    actions: Vec<String>,
+    /// As `!Sub` writes them, such as `${Table.Arn}/index/sweep`.
+    resources: Vec<String>,
+    /// Patterns for the partition keys of a request: each key has to match one. `None`: any keys.
+    keys: Option<Vec<String>>,
+}
+
+/// One thing that a role may do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// The role's logical id.
+    pub role: String,
+    /// The action.
+    pub action: String,
+    /// On what, as `!Sub` writes it.
+    pub resource: String,
+    /// The pattern of partition keys, if there is one.
+    pub keys: Option<String>,
+}
+
+/// Something that a role does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The role's logical id.
+    pub role: String,
+    /// The action.
+    pub action: String,
+    /// On what, as `!Sub` writes it.
+    pub resource: String,
+    /// The kinds of partitions: what comes before the ids.
+    pub partitions: BTreeSet<String>,
+}
+
+impl Policies {
+    /// What all roles allow.
+    pub fn grants(&self) -> BTreeSet<Grant> {
+        let statements = self.roles.iter().flat_map(|(role, statements)| statements.iter().map(move |it| (role, it)));
+        statements.flat_map(|(role, statement)| statement.grants(role)).collect()
+    }
+
+    /// What has been needed so far.
+    pub fn used(&self) -> BTreeSet<Grant> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Decides as IAM does: each action needs one statement that allows it on the resource and on all of the keys.
+    pub(crate) fn check(&self, role: &str, asked: &Asked) -> Result<(), Denied> {
+        let statements = self.roles.get(role).map(Vec::as_slice).unwrap_or_default();
+        for action in &asked.actions {
+            let allowing = |statement: &&Statement| statement.allows(action, asked);
+            let Some(statement) = statements.iter().find(allowing) else {
+                let (role, action, resource) = (role.to_owned(), action.clone(), asked.resource.clone());
+                let partitions = asked.keys.iter().map(|key| partition(key)).collect();
+                return Err(Denied { role, action, resource, partitions });
+            };
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.extend(statement.needed(role, action, asked));
+        }
+        Ok(())
+    }
+}
+
+impl Statement {
+    fn allows(&self, action: &str, asked: &Asked) -> bool {
+        let fits = |key: &String| self.keys.iter().flatten().any(|pattern| is_like(key, pattern));
+        self.actions.iter().any(|allowed| allowed == action)
+            && self.resources.contains(&asked.resource)
+            && (self.keys.is_none() || asked.keys.iter().all(fits))
+    }
+
+    fn grants(&self, role: &str) -> Vec<Grant> {
+        let keys: Vec<_> = match &self.keys {
+            Some(patterns) => patterns.iter().map(Some).collect(),
+            None => vec![None],
+        };
+        let pairs = self.actions.iter().flat_map(|action| self.resources.iter().map(move |it| (action, it)));
+        let grant = |action: &String, resource: &String, keys: Option<&String>| Grant {
+            role: role.to_owned(),
+            action: action.clone(),
+            resource: resource.clone(),
+            keys: keys.cloned(),
+        };
+        pairs.flat_map(|(action, it)| keys.iter().map(move |keys| grant(action, it, *keys))).collect()
+    }
+
+    /// What of this statement a request needs.
+    fn needed(&self, role: &str, action: &str, asked: &Asked) -> Vec<Grant> {
+        let is_needed = |grant: &Grant| {
+            let keys = grant.keys.as_ref();
+            let fits = keys.is_none_or(|pattern| asked.keys.iter().any(|key| is_like(key, pattern)));
+            grant.action == action && grant.resource == asked.resource && fits
+        };
+        self.grants(role).into_iter().filter(is_needed).collect()
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, action, resource, keys } = self;
+        write!(f, "{role}: {action} on {resource}")?;
+        keys.as_ref().map_or(Ok(()), |keys| write!(f, ", {keys}"))
+    }
+}
+
+/// The logical id in `template.yaml` of something of a function's: `user-info` -> `UserInfoRole`.
+pub(crate) fn logical_id(function: &str, what: &str) -> String {
+    let words = function.split('-').map(|word| {
+        let mut letters = word.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
+    });
+    words.chain([what.to_owned()]).collect()
+}
+
+/// What a key may be called in a message: it ends where an id begins.
+fn partition(key: &str) -> String {
+    match key.split_once('#') {
+        Some((kind, _)) => format!("{kind}#*"),
+        None if key.bytes().all(|byte| byte.is_ascii_uppercase()) => key.to_owned(),
+        None => "?".to_owned(),
+    }
+}
+
+/// `StringLike`: `*` is any text, `?` any character.
+/// Source: IAM user guide, "IAM JSON policy elements: Condition operators", string condition operators.
+fn is_like(text: &str, pattern: &str) -> bool {
+    match pattern.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = &pattern[1..];
+            let mut tails = text.char_indices().map(|(at, _)| &text[at..]).chain([""]);
+            tails.any(|tail| is_like(tail, rest))
+        }
+        Some(first) => {
+            let mut letters = text.chars();
+            let is_same = letters.next().is_some_and(|letter| first == '?' || first == letter);
+            is_same && is_like(letters.as_str(), &pattern[first.len_utf8()..])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logical_id_is_the_functions_name_in_pascal_case() {
+        assert_eq!(logical_id("login", "Function"), "LoginFunction");
+        assert_eq!(logical_id("user-info", "Role"), "UserInfoRole");
+    }
+
+    #[test]
+    fn a_pattern_is_like_a_text() {
+        for (text, pattern) in
+            [("USER#u_1", "USER#*"), ("QUARANTINE", "QUARANTINE"), ("TOKEN#wx#1#wx_card", "TOKEN#*#wx_card"), ("é", "?")]
+        {
+            assert!(is_like(text, pattern), "{text} {pattern}");
+        }
+        for (text, pattern) in [
+            ("USER#u_1", "ORDER#*"),
+            ("USER", "USER#*"),
+            ("XUSER#1", "USER#*"),
+            ("QUARANTINE2", "QUARANTINE"),
+            ("TOKEN#wx1#jsapi", "TOKEN#*#wx_card"),
+            ("", "?"),
+        ] {
+            assert!(!is_like(text, pattern), "{text} {pattern}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_no_key() {
+        assert_eq!(partition("OPENID#wx1#oSecret"), "OPENID#*");
+        assert_eq!(partition("QUARANTINE"), "QUARANTINE");
+        assert_eq!(partition("oSecret"), "?");
+    }
+}

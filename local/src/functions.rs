@@ -103,7 +103,16 @@ impl Function {
     ///
     /// If the function's configuration is not complete and correct.
     pub async fn start_instance(&self) -> Result<Instance, ConfigError> {
-        (self.start)(self.env.clone(), self.clock.clone()).await
+        self.start_in(self.env.clone()).await
+    }
+
+    /// The same, in another environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start_instance`].
+    pub async fn start_in(&self, env: Env) -> Result<Instance, ConfigError> {
+        (self.start)(env, self.clock.clone()).await
     }
 
     /// Starts an instance that waits for work, so that a misconfigured function is found out at once.

@@ -14,9 +14,7 @@ use shared::clock::Clock;
 use shared::deadline::Deadline;
 use shared::net::{HttpClient, Tls};
 
-use super::{Asked, Denied, Policies};
-use crate::functions::Functions;
-use crate::iam::logical_id;
+use super::{Asked, Denied, Policies, is_role};
 
 /// DynamoDB takes up to 16 MB, and answers with as much.
 const LONGEST: usize = 20 * 1024 * 1024;
@@ -75,10 +73,6 @@ impl Denied {
              policy allows the {action} action"
         )
     }
-}
-
-fn is_role(caller: &str) -> bool {
-    Functions::names().any(|function| logical_id(function, "Role") == caller)
 }
 
 /// The access key id that a request is signed with: a function's is its role's name.

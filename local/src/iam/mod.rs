@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 
 pub(crate) use self::asked::Asked;
 pub(crate) use self::guard::{Guard, caller};
-pub use self::template::TemplateError;
+pub use self::template::{TemplateError, variables};
+use crate::functions::Functions;
 
 /// The table, as policies name it.
 pub(crate) const TABLE: &str = "${Table.Arn}";
@@ -66,9 +67,11 @@ impl Policies {
         statements.flat_map(|(role, statement)| statement.grants(role)).collect()
     }
 
-    /// What has been needed so far.
-    pub fn used(&self) -> BTreeSet<Grant> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the functions may do at the table and with each other, and nobody has needed so far.
+    pub fn unused(&self) -> BTreeSet<Grant> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = self.grants().into_iter().filter(|grant| !used.contains(grant));
+        unused.filter(|grant| is_role(&grant.role) && is_enforced(&grant.action)).collect()
     }
 
     /// Decides as IAM does: each action needs one statement that allows it on the resource and on all of the keys.
@@ -131,12 +134,22 @@ impl fmt::Display for Grant {
 }
 
 /// The logical id in `template.yaml` of something of a function's: `user-info` -> `UserInfoRole`.
-pub(crate) fn logical_id(function: &str, what: &str) -> String {
+pub fn logical_id(function: &str, what: &str) -> String {
     let words = function.split('-').map(|word| {
         let mut letters = word.chars();
         letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
     });
     words.chain([what.to_owned()]).collect()
+}
+
+/// Whether a name is that of a function's role.
+fn is_role(name: &str) -> bool {
+    Functions::names().any(|function| logical_id(function, "Role") == name)
+}
+
+/// Whether it is here that an action is refused. Secrets are AWS's own, on the local machine too.
+fn is_enforced(action: &str) -> bool {
+    action.starts_with("dynamodb:") || action.starts_with("lambda:")
 }
 
 /// What a key may be called in a message: it ends where an id begins.

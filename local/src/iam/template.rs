@@ -1,7 +1,7 @@
 //! Reading the roles of `template.yaml`. What is not understood is an error: a statement that is passed over here would
 //! count on AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use yaml_serde::Value;
 use yaml_serde::value::TaggedValue;
 
-use super::{Policies, Statement};
+use super::{Policies, Statement, is_enforced, logical_id};
 
 /// Why the roles cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -20,13 +20,15 @@ pub enum TemplateError {
     File(#[from] io::Error),
     #[error("template.yaml is not a template")]
     Yaml(#[from] yaml_serde::Error),
-    #[error("{role} in template.yaml: {problem}")]
-    Role { role: String, problem: String },
+    #[error("{id} in template.yaml: {problem}")]
+    Resource { id: String, problem: String },
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Template {
+    #[serde(default)]
+    globals: Value,
     resources: BTreeMap<String, Resource>,
 }
 
@@ -83,25 +85,59 @@ impl Policies {
     /// As [`Self::read`].
     pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let template: Template = yaml_serde::from_str(template)?;
-        let roles = template.resources.into_iter().filter(|(_, resource)| resource.r#type == "AWS::IAM::Role");
-        let roles = roles.map(|(role, resource)| match statements(&resource.properties) {
-            Ok(statements) => Ok((role, statements)),
-            Err(problem) => Err(TemplateError::Role { role, problem }),
-        });
-        Ok(Self { roles: roles.collect::<Result<_, _>>()?, used: Mutex::default() })
+        let mut roles = BTreeMap::<String, Vec<Statement>>::new();
+        for (id, Resource { r#type, properties }) in template.resources {
+            let named = |problem| TemplateError::Resource { id: id.clone(), problem };
+            match r#type.as_str() {
+                "AWS::IAM::Role" => {
+                    let own = statements_of_role(&properties).map_err(named)?;
+                    roles.entry(id).or_default().extend(own);
+                }
+                "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" | "AWS::IAM::RolePolicy" => {
+                    let (attached, statements) = policy_of_roles(&properties).map_err(named)?;
+                    for role in attached {
+                        roles.entry(role).or_default().extend(statements.iter().cloned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { roles, used: Mutex::default() })
     }
 }
 
-/// The statements of a role's own policies. AWS's managed ones, for logs, the VPC and X-Ray, are not looked into.
-fn statements(role: &Value) -> Result<Vec<Statement>, String> {
-    let mut statements = Vec::new();
+/// The variables that a function has in a template, those of all functions included. One that is empty is unset.
+///
+/// # Errors
+///
+/// If it is no template.
+pub fn variables(template: &str, function: &str) -> Result<BTreeSet<String>, TemplateError> {
+    let template: Template = yaml_serde::from_str(template)?;
+    let own = template.resources.get(&logical_id(function, "Function")).map(|function| &function.properties);
+    let all = [Some(&template.globals["Function"]), own].into_iter().flatten();
+    let maps = all.filter_map(|properties| properties["Environment"]["Variables"].as_mapping());
+    let set = maps.flatten().filter(|(_, value)| value.as_str() != Some(""));
+    Ok(set.filter_map(|(name, _)| name.as_str().map(str::to_owned)).collect())
+}
+
+/// The statements of a role's own policies. AWS's managed ones, for the VPC and X-Ray, are not looked into.
+fn statements_of_role(role: &Value) -> Result<Vec<Statement>, String> {
+    let mut all = Vec::new();
     for policy in flat(&role["Policies"]) {
-        let policy: Policy = read(policy)?;
-        for entry in flat(&policy.policy_document.statement) {
-            statements.push(statement(&read(entry)?)?);
-        }
+        all.extend(statements(&read::<Policy>(policy)?.policy_document)?);
     }
-    Ok(statements)
+    Ok(all)
+}
+
+/// The roles that a policy beside them is attached to, and its statements.
+fn policy_of_roles(policy: &Value) -> Result<(Vec<String>, Vec<Statement>), String> {
+    let roles = texts(&policy["Roles"])?.into_iter().chain(texts(&policy["RoleName"])?);
+    let ids = roles.map(|role| role.trim_start_matches("${").trim_end_matches('}').to_owned());
+    Ok((ids.collect(), statements(&read(&policy["PolicyDocument"])?)?))
+}
+
+fn statements(document: &Document) -> Result<Vec<Statement>, String> {
+    flat(&document.statement).into_iter().map(|entry| statement(&read(entry)?)).collect()
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
@@ -113,9 +149,8 @@ fn statement(entry: &Entry) -> Result<Statement, String> {
         return Err(format!("the effect {} is not understood here", entry.effect));
     }
     let (actions, resources) = (texts(&entry.action)?, texts(&entry.resource)?);
-    let is_enforced = |action: &String| action.starts_with("dynamodb:") || action.starts_with("lambda:");
     let keys = match &entry.condition {
-        Some(condition) if actions.iter().any(is_enforced) => Some(leading_keys(condition)?),
+        Some(condition) if actions.iter().any(|action| is_enforced(action)) => Some(leading_keys(condition)?),
         _ => None,
     };
     Ok(Statement { actions, resources, keys })
@@ -215,6 +250,24 @@ mod tests {
             "LoginRole: secretsmanager:GetSecretValue on ${Secret}",
         ];
         assert_eq!(grants(statement).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_policy_beside_its_roles_counts() {
+        let policy = "
+  Shared:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: shared
+      PolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{ Effect: Allow, Action: dynamodb:Scan, Resource: !GetAtt Table.Arn }]
+      Roles: [!Ref LoginRole]
+";
+        let own = "- { Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt Table.Arn }";
+        let policies = Policies::parse(&(role(own) + policy)).unwrap();
+        let expected = ["LoginRole: dynamodb:GetItem on ${Table.Arn}", "LoginRole: dynamodb:Scan on ${Table.Arn}"];
+        assert_eq!(policies.grants().iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
     }
 
     #[test]

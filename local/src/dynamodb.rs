@@ -1,8 +1,7 @@
 //! The embedded DynamoDB: `dynoxide`, on a thread of its own, because its calls block.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -21,7 +20,7 @@ use shared::store::sweep;
 use tokio::sync::oneshot;
 
 use crate::iam::Guard;
-use crate::machine::StartError;
+use crate::machine::{Options, StartError};
 use crate::sdk::SdkTable;
 use crate::server::{self, Server};
 
@@ -46,13 +45,8 @@ pub(crate) struct EmbeddedDynamoDb {
 
 impl EmbeddedDynamoDb {
     /// In memory, or in a file in `data`; behind a guard, if there is one.
-    pub(crate) async fn start(
-        ip: IpAddr,
-        port: u16,
-        data: Option<&Path>,
-        guard: Option<&Arc<Guard>>,
-    ) -> Result<Self, StartError> {
-        let listener = server::bind(ip, port, "--dynamodb-port").await?;
+    pub(crate) async fn start(options: &Options, guard: Option<&Arc<Guard>>) -> Result<Self, StartError> {
+        let listener = server::bind(options.bind, options.dynamodb_port, "--dynamodb-port").await?;
         let address = listener.local_addr().map_err(StartError::Thread)?;
         let (listener, guard) = match guard {
             Some(guard) => {
@@ -64,7 +58,7 @@ impl EmbeddedDynamoDb {
             None => (listener, None),
         };
         let listener = listener.into_std().map_err(StartError::Thread)?;
-        let database = match data {
+        let database = match &options.data {
             Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
             None => Database::memory(),
         };

@@ -16,6 +16,7 @@ mod invoke;
 mod kept_orders;
 mod keys;
 pub mod machine;
+mod options;
 pub mod pay_keys;
 mod private_file;
 mod rsa_key;

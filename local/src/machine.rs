@@ -1,11 +1,10 @@
 //! The whole local machine: DynamoDB, the WeChat sandbox, the functions and the gateway, in one process.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::net::{HttpClient, Tls};
 use shared::setup::Setup;
@@ -17,65 +16,17 @@ use crate::environment::{self, Embedded};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
-use crate::iam::{Denied, Guard, Policies};
+use crate::iam::{Denied, Guard};
 use crate::kept_orders;
 use crate::keys::Keys;
-use crate::pay_keys::{KeyMode, PayKeys};
+pub use crate::options::Options;
+use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
 pub use crate::server::BindError;
 use crate::server::{self, Server};
-
-/// How the machine is started.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The address to listen on.
-    pub bind: IpAddr,
-    /// The gateway's port; 0 is any free one, here and below.
-    pub port: u16,
-    /// The sandbox's port.
-    pub sandbox_port: u16,
-    /// DynamoDB's port.
-    pub dynamodb_port: u16,
-    /// Where the table is kept; in memory if nowhere.
-    pub data: Option<PathBuf>,
-    /// The environment outside: what is set there wins.
-    pub env: Env,
-    /// The clock of the functions and the sandbox.
-    pub clock: Clock,
-    /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
-    pub make_table: bool,
-    /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
-    pub whole_sandbox: bool,
-    /// Which of WeChat Pay's keys the sandbox's merchant has at the start.
-    pub pay_keys: KeyMode,
-    /// Whether the timers run.
-    pub schedule: bool,
-    /// What each function may do at the embedded DynamoDB and the local Lambda; anything, if nothing is said.
-    pub policies: Option<Arc<Policies>>,
-}
-
-impl Default for Options {
-    /// Free ports of the loopback address, nothing set, nothing kept, no timers.
-    fn default() -> Self {
-        Self {
-            bind: Ipv4Addr::LOCALHOST.into(),
-            port: 0,
-            sandbox_port: 0,
-            dynamodb_port: 0,
-            data: None,
-            env: Env::default(),
-            clock: Clock::system(),
-            make_table: false,
-            whole_sandbox: false,
-            pay_keys: KeyMode::default(),
-            schedule: false,
-            policies: None,
-        }
-    }
-}
 
 /// A machine that runs.
 #[derive(Debug)]
@@ -134,11 +85,9 @@ impl Machine {
             false => None,
         };
         let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
-        let dynamodb = match (outside.get("AWS_ENDPOINT_URL_DYNAMODB"), options.data.as_deref()) {
-            (Some(_), _) => None,
-            (None, data) => {
-                Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, data, guard.as_ref()).await?)
-            }
+        let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
+            Some(_) => None,
+            None => Some(EmbeddedDynamoDb::start(&options, guard.as_ref()).await?),
         };
         let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
         let embedded = Embedded {

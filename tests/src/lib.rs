@@ -8,6 +8,7 @@ pub mod cards;
 pub mod dice;
 pub mod dynamodb_proxy;
 pub mod http;
+pub mod iam;
 pub mod lambda_proxy;
 pub mod ledger;
 pub mod logs;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::HeaderMap;
 use local::functions::Instance;
-use local::iam::{Denied, Policies};
+use local::iam::Policies;
 use local::machine::{Machine, Options};
 use local::pay_keys::KeyMode;
 use local::sample;
@@ -21,15 +21,12 @@ use shared::random;
 use shared::setup::Setup;
 
 use crate::http::{Client, Reply};
+use crate::iam::POLICIES;
 use crate::{logs, root};
 
 /// The variables that let all tests run against another DynamoDB.
 const DYNAMODB: [&str; 5] =
     ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-
-/// The roles of `template.yaml`: whatever a test lets a function do, AWS would let it do too.
-pub static POLICIES: LazyLock<Arc<Policies>> =
-    LazyLock::new(|| Arc::new(Policies::read(&root().join("template.yaml")).expect("the roles can be read")));
 
 /// A row as DynamoDB has it.
 pub type Row = HashMap<String, AttributeValue>;
@@ -75,17 +72,11 @@ impl World {
         Self::start_in(outside(), bind, KeyMode::default()).await
     }
 
-    /// A machine whose functions have the roles of another template.
-    pub async fn start_with_roles(template: &str) -> Self {
-        let policies = Policies::parse(template).expect("the roles can be read");
-        Self::start_as(Env::default(), Ipv4Addr::LOCALHOST.into(), KeyMode::default(), Arc::new(policies)).await
-    }
-
     async fn start_in(env: Env, bind: IpAddr, pay_keys: KeyMode) -> Self {
         Self::start_as(env, bind, pay_keys, Arc::clone(&POLICIES)).await
     }
 
-    async fn start_as(env: Env, bind: IpAddr, pay_keys: KeyMode, policies: Arc<Policies>) -> Self {
+    pub(crate) async fn start_as(env: Env, bind: IpAddr, pay_keys: KeyMode, policies: Arc<Policies>) -> Self {
         logs::record();
         let offset_secs = Arc::<AtomicU64>::default();
         // It stands still but for what the test lets pass, so that no second turns at the wrong moment.
@@ -99,11 +90,6 @@ impl World {
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }
-    }
-
-    /// What functions were denied here. Nobody asks for it but a test that expects something: the rest fail by it.
-    pub fn take_denied(&self) -> Vec<Denied> {
-        self.machine.take_denied()
     }
 
     /// Lets time pass.
@@ -220,26 +206,6 @@ impl World {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.send("POST", &path, &[], event.to_string()).await
     }
-}
-
-/// What a function does not hear of, a test does.
-impl Drop for World {
-    fn drop(&mut self) {
-        write_unused_grants();
-        let denied = self.machine.take_denied();
-        assert!(denied.is_empty() || std::thread::panicking(), "the role in template.yaml lacks something: {denied:?}");
-    }
-}
-
-/// Keeps a file of what roles allow and no test has needed yet, if `UNUSED_GRANTS` names one: after all tests it is empty.
-fn write_unused_grants() {
-    static PATH: LazyLock<Option<String>> =
-        LazyLock::new(|| Env::process().get("UNUSED_GRANTS").map(str::to_owned));
-    static WRITING: Mutex<()> = Mutex::new(());
-    let Some(path) = &*PATH else { return };
-    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let unused: String = POLICIES.unused().iter().map(|grant| format!("{grant}\n")).collect();
-    std::fs::write(path, unused).expect("the file can be written");
 }
 
 /// How long WeChat's day lasts yet.

@@ -57,7 +57,8 @@ impl Asked {
     }
 
     fn transaction(&mut self, body: &Value) {
-        let parts = body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(Map::iter);
+        let parts =
+            body["TransactItems"].as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(Map::iter);
         for (part, input) in parts {
             let name = if part == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{part}Item") };
             self.actions.insert(action(&name));

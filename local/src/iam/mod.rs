@@ -191,9 +191,12 @@ mod tests {
 
     #[test]
     fn a_pattern_is_like_a_text() {
-        for (text, pattern) in
-            [("USER#u_1", "USER#*"), ("QUARANTINE", "QUARANTINE"), ("TOKEN#wx#1#wx_card", "TOKEN#*#wx_card"), ("é", "?")]
-        {
+        for (text, pattern) in [
+            ("USER#u_1", "USER#*"),
+            ("QUARANTINE", "QUARANTINE"),
+            ("TOKEN#wx#1#wx_card", "TOKEN#*#wx_card"),
+            ("é", "?"),
+        ] {
             assert!(is_like(text, pattern), "{text} {pattern}");
         }
         for (text, pattern) in [

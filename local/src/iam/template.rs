@@ -278,7 +278,10 @@ mod tests {
             (good.replace("Allow", "Deny"), "the effect Deny is not understood here"),
             (good.replace("Action", "NotAction"), "unknown field `NotAction`"),
             (good.replace("!GetAtt Table.Arn", "!Join ['', [a]]"), "a value is no text, !GetAtt, !Ref or !Sub"),
-            (good.replace(" }", ", Condition: { StringLike: { a: b } } }"), "a condition is not ForAllValues:StringLike"),
+            (
+                good.replace(" }", ", Condition: { StringLike: { a: b } } }"),
+                "a condition is not ForAllValues:StringLike",
+            ),
         ] {
             let err = grants(&statement).unwrap_err();
             assert!(err.starts_with("LoginRole in template.yaml: ") && err.contains(problem), "{err}");

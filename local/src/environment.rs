@@ -105,10 +105,13 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     env
 }
 
-/// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function.
+/// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function. What is not set is
+/// empty, which is the same to a function: otherwise `sam local` gives it what the template has, such as the name of a
+/// secret.
 pub(crate) fn write_env_vars(path: &Path, env: &Env) -> io::Result<()> {
-    let names = VARIABLES.into_iter().chain(CREDENTIALS);
-    let variables: BTreeMap<_, _> = names.filter_map(|name| Some((name, env.get(name)?))).collect();
+    let credentials = CREDENTIALS.into_iter().filter(|name| env.get(name).is_some());
+    let names = VARIABLES.into_iter().chain(credentials);
+    let variables: BTreeMap<_, _> = names.map(|name| (name, env.get(name).unwrap_or_default())).collect();
     let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
     write_private(path, &json!(functions))
 }

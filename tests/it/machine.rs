@@ -138,6 +138,8 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
         assert_eq!(env[function]["AWS_ENDPOINT_URL_LAMBDA"], world.machine.gateway_url(), "{function}");
         assert_eq!(env[function]["TOKEN_REFRESHER"], "token-refresher", "{function}");
         assert!(env[function]["SEAL_KEY"].as_str().unwrap().len() >= 43, "{function}");
+        // What the template has for it would count otherwise.
+        assert_eq!(env[function]["SEAL_KEY_SECRET_ARN"], "", "{function}");
     }
 }
 

@@ -1,0 +1,59 @@
+"""Who goes out, and by which address."""
+
+from project import CALLERS, names, pascal
+from rules.policies import listed, statements
+from stack import target
+
+
+def the_right_functions_go_out_by_the_fixed_address(stack):
+    scope = {"token-refresher"} if stack.values["EgressScope"] == "token-refresher" else CALLERS
+    expected = set() if stack.values["Egress"] == "none" else scope
+    for name in names():
+        properties = stack.properties(f"{pascal(name)}Function")
+        is_in = "VpcConfig" in properties
+        if is_in != (name in expected):
+            yield f"{name} is {'in' if is_in else 'not in'} the VPC"
+        arns = stack.properties(f"{pascal(name)}Role").get("ManagedPolicyArns", [])
+        if is_in != any(arn.endswith("AWSLambdaVPCAccessExecutionRole") for arn in arns):
+            yield f"{name}'s role does not go with its network"
+        if is_in and not all(properties["VpcConfig"][key] for key in ("SubnetIds", "SecurityGroupIds")):
+            yield f"{name} has no subnets"
+
+
+def private_subnets_go_out_by_the_nat_alone(stack):
+    kind = stack.values["Egress"]
+    has_vpc = "Vpc" in stack.resources
+    if has_vpc != (kind in ("nat-gateway", "nat-instance")):
+        yield f"a VPC with {kind}" if has_vpc else f"no VPC with {kind}"
+    address = {"nat-gateway": {"Ref": "NatGatewayIp"}, "nat-instance": {"Ref": "NatInstanceIp"}}
+    address = address.get(kind, stack.values["EgressIps"])
+    for name in ("login", "phone-decrypt", "token-refresher"):
+        if stack.properties(f"{pascal(name)}Function")["Environment"]["Variables"]["EGRESS_IP"] != address:
+            yield f"{name} does not know the fixed address"
+    if stack.outputs["EgressIp"]["Value"] != (address or "none"):
+        yield "the output EgressIp is another"
+    if not has_vpc:
+        return
+    route = stack.properties("PrivateRoute")
+    by = {"NatGatewayId", "InstanceId", "GatewayId"} & route.keys()
+    if by != ({"NatGatewayId"} if kind == "nat-gateway" else {"InstanceId"}):
+        yield f"private subnets go out by {by}"
+    zones = {str(stack.properties(f"PrivateSubnet{letter}")["AvailabilityZone"]) for letter in "AB"}
+    if len(zones) != 2:
+        yield "both subnets are in one zone"
+    tables = {target(stack.properties(f"PrivateSubnet{letter}Routes")["RouteTableId"]) for letter in "AB"}
+    endpoint = stack.properties("DynamoDbEndpoint")
+    if tables != {"PrivateRouteTable"} or tables != {target(table) for table in endpoint["RouteTableIds"]}:
+        yield "a private subnet has another route table"
+    if endpoint["VpcEndpointType"] != "Gateway":
+        yield "the table is reached by an endpoint that costs money"
+    wanted = {action for name in CALLERS for action in table_actions(stack, name)}
+    allowed = set(endpoint["PolicyDocument"]["Statement"][0]["Action"])
+    if wanted != allowed:
+        yield f"the endpoint lets through {sorted(wanted ^ allowed)} too much or too little"
+
+
+def table_actions(stack, name):
+    """What a function may do to the table."""
+    own = (statement for where, statement in statements(stack) if where == f"{pascal(name)}Role")
+    return {action for statement in own for action in listed(statement["Action"]) if action.startswith("dynamodb:")}

@@ -27,7 +27,7 @@ const RUST_LOG: &str = "RUST_LOG";
 ///
 /// # Errors
 ///
-/// If `RUST_LOG` is malformed.
+/// If `RUST_LOG` or `METRICS_NAMESPACE` is malformed.
 pub fn json_subscriber<W>(env: &Env, own: &[&str], writer: W) -> Result<impl Subscriber + Send + Sync, ConfigError>
 where
     W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
@@ -39,7 +39,7 @@ where
         .with_span_list(false)
         .with_writer(writer.clone())
         .with_filter(filter_fn(log_filter(env, own)?));
-    let metrics = Metrics::new(writer).with_filter(filter_fn(is_metric));
+    let metrics = Metrics::from_env(env, writer)?.with_filter(filter_fn(is_metric));
     Ok(Registry::default().with(lines).with(metrics))
 }
 

@@ -12,9 +12,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
 
 use crate::clock::Clock;
+use crate::env::{ConfigError, Env};
 
-/// The namespace of the metrics in CloudWatch.
-const NAMESPACE: &str = "WechatFunctions";
+/// The namespace of the metrics in CloudWatch: two stacks in one account must not count into one.
+const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
+const DEFAULT_NAMESPACE: &str = "WechatFunctions";
+
+/// The longest namespace. Source: CloudWatch API reference, "PutMetricData".
+const LONGEST_NAMESPACE: usize = 255;
 
 /// The target of events that are metrics.
 const METRIC: &str = "metric";
@@ -87,13 +92,26 @@ pub(super) fn is_metric(metadata: &Metadata<'_>) -> bool {
 /// Source: CloudWatch user guide, "Embedded metric format specification".
 pub(super) struct Metrics<W> {
     writer: W,
+    namespace: String,
     clock: Clock,
 }
 
 impl<W> Metrics<W> {
-    pub(super) fn new(writer: W) -> Self {
-        Self { writer, clock: Clock::system() }
+    /// Metrics in the namespace that `env` names.
+    pub(super) fn from_env(env: &Env, writer: W) -> Result<Self, ConfigError> {
+        let expected = "expected 1 to 255 of A-Z, a-z, 0-9 and .-_/#:, not beginning with a colon or AWS/";
+        let namespace =
+            env.parsed(METRICS_NAMESPACE, DEFAULT_NAMESPACE.to_owned(), |name| is_namespace(name), expected)?;
+        Ok(Self { writer, namespace, clock: Clock::system() })
     }
+}
+
+/// Whether CloudWatch takes metrics of this namespace. Blanks are left out, which it would take inside of one.
+/// Source: CloudWatch user guide, "Namespaces"; API reference, "PutMetricData".
+fn is_namespace(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+    let is_reserved = name.starts_with("AWS/") || name.starts_with(':');
+    (1..=LONGEST_NAMESPACE).contains(&name.len()) && name.bytes().all(is_allowed) && !is_reserved
 }
 
 impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W> {
@@ -105,8 +123,9 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
         let directive = json!({
             "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["function"]],
+                "Namespace": self.namespace,
+                // The first is the sum of all functions: an alarm on that is one, and not one for each function.
+                "Dimensions": [[], ["function"]],
                 "Metrics": [{ "Name": name, "Unit": "Count" }],
             }],
         });

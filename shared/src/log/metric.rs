@@ -41,6 +41,8 @@ pub enum Metric {
     PayKeysNotRefreshed,
     /// WeChat Pay has signed something that belongs to none of our orders, or does not match the one it names.
     PaymentQuarantined,
+    /// WeChat says that a quota of an app is used up (45009, 45011).
+    QuotaExceeded,
     /// A token or ticket that was due could not be refreshed.
     RefreshFailed,
     /// WeChat Pay could not refund: a person has to, by other means.
@@ -63,6 +65,7 @@ impl Metric {
             Self::PaidAfterClosed => "PaidAfterClosed",
             Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",
             Self::PaymentQuarantined => "PaymentQuarantined",
+            Self::QuotaExceeded => "QuotaExceeded",
             Self::RefreshFailed => "RefreshFailed",
             Self::RefundAbnormal => "RefundAbnormal",
             Self::Stuck => "Stuck",

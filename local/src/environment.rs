@@ -12,8 +12,8 @@ use crate::keys::Keys;
 use crate::private_file::write_private;
 
 /// What the functions read; any of it that is set outside wins over what is made here.
-/// The list is that of the contract: nothing else of the caller's environment reaches a function.
-const VARIABLES: [&str; 21] = [
+/// The list is that of the contract, and `METRICS_NAMESPACE`: nothing else of the caller's environment reaches a function.
+const VARIABLES: [&str; 22] = [
     "TABLE_NAME",
     "WECHAT_APPS",
     "WECHAT_APPS_SECRET_ARN",
@@ -34,6 +34,7 @@ const VARIABLES: [&str; 21] = [
     "EGRESS_IP",
     "SSL_CERT_FILE",
     "RUST_LOG",
+    "METRICS_NAMESPACE",
     "AWS_REGION",
 ];
 

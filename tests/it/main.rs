@@ -15,6 +15,7 @@ mod gateway;
 mod identities;
 mod login;
 mod machine;
+mod metrics;
 mod oauth_login;
 mod order_crash;
 mod order_model;

@@ -9,6 +9,7 @@ use shared::direct::Invocation;
 use shared::egress::EgressIps;
 use shared::error::ErrorCode;
 use shared::pause::{Pauses, TooLate};
+use shared::quota::{self, PerMinute};
 use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
 use shared::store::tokens::{Lease, Outcome, TokenId};
 use shared::store::{StoreError, TokenRows};
@@ -212,6 +213,7 @@ impl Refresher {
             "a token or ticket was not refreshed"
         );
         self.egress_ips.report(function, request_id, &task.app.app_id, err);
+        quota::report(function, request_id, &task.app.app_id, err, PerMinute::OfApp);
     }
 }
 

@@ -21,7 +21,7 @@ const VARIABLES: [&str; 22] = [
     "WECHATPAY_SECRET_ARN",
     "SEAL_KEY",
     "SEAL_KEY_SECRET_ARN",
-    "PAY_NOTIFY_URL",
+    PAY_NOTIFY_URL,
     "SESSION_TTL_SECS",
     "ORDER_TTL_SECS",
     "MAX_OPEN_ORDERS",
@@ -37,6 +37,8 @@ const VARIABLES: [&str; 22] = [
     "METRICS_NAMESPACE",
     "AWS_REGION",
 ];
+
+const PAY_NOTIFY_URL: &str = "PAY_NOTIFY_URL";
 
 /// They go to the functions only where those talk to something outside.
 const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -95,7 +97,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     if wants_pay_keys(outside) {
         env.set("WECHATPAY", keys.pay.wechatpay().to_string());
     }
-    env.set("PAY_NOTIFY_URL", &embedded.notify_url);
+    env.set(PAY_NOTIFY_URL, &embedded.notify_url);
     if let Some(url) = &embedded.dynamodb_url {
         env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
     }
@@ -108,11 +110,17 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
 
 /// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function. What is not set is
 /// empty, which is the same to a function: otherwise `sam local` gives it what the template has, such as the name of a
-/// secret.
-pub(crate) fn write_env_vars(path: &Path, env: &Env) -> io::Result<()> {
+/// secret. For `containers` this machine has another name.
+pub(crate) fn write_env_vars(path: &Path, env: &Env, containers: bool) -> io::Result<()> {
     let credentials = CREDENTIALS.into_iter().filter(|name| env.get(name).is_some());
     let names = VARIABLES.into_iter().chain(credentials);
-    let variables: BTreeMap<_, _> = names.map(|name| (name, env.get(name).unwrap_or_default())).collect();
+    let value = |name: &str| match (env.get(name).unwrap_or_default(), name) {
+        // Where WeChat Pay has to send notifications, not where a function calls.
+        (value, PAY_NOTIFY_URL) => value.to_owned(),
+        (value, _) if containers => value.replace("http://127.0.0.1:", "http://host.docker.internal:"),
+        (value, _) => value.to_owned(),
+    };
+    let variables: BTreeMap<_, _> = names.map(|name| (name, value(name))).collect();
     let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
     write_private(path, &json!(functions))
 }

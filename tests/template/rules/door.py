@@ -16,7 +16,7 @@ def every_public_function_has_a_route(stack):
             continue
         integration = route["Properties"]["Target"].removeprefix("integrations/${").removesuffix("}")
         uri = stack.properties(integration)["IntegrationUri"]
-        if f"/functions/${{{pascal(name)}Function.Arn}}/invocations" not in uri:
+        if f":function:${{{pascal(name)}Function}}/invocations" not in uri:
             yield f"POST /{name} leads to {uri}"
         if stack.properties(integration)["PayloadFormatVersion"] != "2.0":
             yield f"POST /{name} has another format"

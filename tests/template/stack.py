@@ -3,6 +3,7 @@ decided. What only a deployment knows, such as an ARN, stays the intrinsic funct
 
 import copy
 import logging
+import os
 from pathlib import Path
 
 from samtranslator.translator.transform import transform
@@ -13,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
 SUFFIXES = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
 ABSENT = object()
+
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # The translator wants one, whatever it is.
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # It warns of usage metrics that it does not send.
 
@@ -106,6 +109,9 @@ class Stack:
                 case "Fn::Split":
                     separator, text = self._resolve(argument)
                     return text.split(separator)
+                case "Fn::Select":
+                    index, choices = self._resolve(argument)
+                    return choices[int(index)] if isinstance(choices, list) else {function: [index, choices]}
                 case "Fn::Sub":
                     return self._substitute(argument)
         pairs = ((name, self._resolve(item)) for name, item in value.items())

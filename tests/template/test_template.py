@@ -22,6 +22,9 @@ GIVEN = {
     "WechatAppsSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:apps-AbCdEf",
     "WechatPaySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:pay-AbCdEf",
     "SealKeySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:seal-AbCdEf",
+    "EipAllocationId": "eipalloc-0123456789abcdef0",
+    "TableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/restored",
+    "Zones": "us-east-1b,us-east-1c",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
     "SecretsKmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
@@ -49,6 +52,9 @@ class Deployments(unittest.TestCase):
         self.assert_sound(**given("WechatAppsSecretArn", "WechatPaySecretArn", "SealKeySecretArn"))
         self.assert_sound(**given("AlarmTopicArn"), Live="true")
         self.assert_sound(**given("KmsKeyArn", "SecretsKmsKeyArn"))
+        self.assert_sound(**given("TableArn"), Live="true", EgressScope="all")
+        for egress in ("nat-gateway", "nat-instance"):
+            self.assert_sound(**given("EipAllocationId", "EgressIps", "Zones"), Egress=egress)
 
     def test_what_is_asked_for(self):
         self.assert_sound(FunctionUrls="true")
@@ -93,6 +99,13 @@ class Parameters(unittest.TestCase):
         without = Stack(Live="true", Payments="false").of_type("AWS::CloudWatch::Alarm").keys()
         self.assertIn("SweeperSilentAlarm", with_payments - without)
         self.assertIn("TokenExpiringAlarm", without)
+
+    def test_a_table_that_is_given_is_used_everywhere(self):
+        stack = Stack(**given("TableArn"))
+        self.assertEqual(self.variables(stack, "Login")["TABLE_NAME"], "restored")
+        self.assertEqual(stack.outputs["TableName"]["Value"], "restored")
+        self.assertNotIn("GetAtt', ['Table'", str(stack.resources))
+        self.assertNotIn("{'Ref': 'Table'}", str(stack.resources))
 
     def test_a_stream_and_traces_are_there_when_asked_for(self):
         def stream(stack):

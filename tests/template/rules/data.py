@@ -6,6 +6,8 @@ def data_outlives_everything(stack):
     for name, resource in kept.items():
         if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) != ("Retain", "Retain"):
             yield f"{name} is deleted with the stack"
+    if "Table" not in stack.resources:
+        return
     table = stack.properties("Table")
     if table.get("DeletionProtectionEnabled") is not True:
         yield "the table has no deletion protection"
@@ -16,6 +18,10 @@ def data_outlives_everything(stack):
 
 
 def the_table_is_the_contracts(stack):
+    if ("Table" in stack.resources) != (stack.values["TableArn"] == ""):
+        yield "a table beside the one that is given, or none at all"
+    if "Table" not in stack.resources:
+        return
     table = stack.properties("Table")
     kinds = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [(part["AttributeName"], part["KeyType"], kinds[part["AttributeName"]]) for part in table["KeySchema"]]

@@ -1,8 +1,9 @@
 """Who goes out, and by which address."""
 
 from project import CALLERS, names, pascal
-from rules.policies import listed, statements
 from stack import target
+
+from rules.policies import listed, statements
 
 
 def the_right_functions_go_out_by_the_fixed_address(stack):
@@ -14,7 +15,8 @@ def the_right_functions_go_out_by_the_fixed_address(stack):
         if is_in != (name in expected):
             yield f"{name} is {'in' if is_in else 'not in'} the VPC"
         arns = stack.properties(f"{pascal(name)}Role").get("ManagedPolicyArns", [])
-        if is_in != any(arn.endswith("AWSLambdaVPCAccessExecutionRole") for arn in arns):
+        may_be_in = any(arn.endswith("AWSLambdaVPCAccessExecutionRole") for arn in arns)
+        if may_be_in != (is_in or name == "token-refresher"):
             yield f"{name}'s role does not go with its network"
         if is_in and not all(properties["VpcConfig"][key] for key in ("SubnetIds", "SecurityGroupIds")):
             yield f"{name} has no subnets"
@@ -25,8 +27,8 @@ def private_subnets_go_out_by_the_nat_alone(stack):
     has_vpc = "Vpc" in stack.resources
     if has_vpc != (kind in ("nat-gateway", "nat-instance")):
         yield f"a VPC with {kind}" if has_vpc else f"no VPC with {kind}"
-    address = {"nat-gateway": {"Ref": "NatGatewayIp"}, "nat-instance": {"Ref": "NatInstanceIp"}}
-    address = address.get(kind, stack.values["EgressIps"])
+    own = {"nat-gateway": {"Ref": "NatGatewayIp"}, "nat-instance": {"Ref": "NatInstanceIp"}}
+    address = stack.values["EgressIps"] if stack.values["EipAllocationId"] else own.get(kind, stack.values["EgressIps"])
     for name in ("login", "phone-decrypt", "token-refresher"):
         if stack.properties(f"{pascal(name)}Function")["Environment"]["Variables"]["EGRESS_IP"] != address:
             yield f"{name} does not know the fixed address"
@@ -38,6 +40,9 @@ def private_subnets_go_out_by_the_nat_alone(stack):
     by = {"NatGatewayId", "InstanceId", "GatewayId"} & route.keys()
     if by != ({"NatGatewayId"} if kind == "nat-gateway" else {"InstanceId"}):
         yield f"private subnets go out by {by}"
+    routes = [r["Properties"] for r in stack.of_type("AWS::EC2::Route").values()]
+    if len([r for r in routes if target(r["RouteTableId"]) == "PrivateRouteTable"]) != 1:
+        yield "there is another way out of the private subnets"
     zones = {str(stack.properties(f"PrivateSubnet{letter}")["AvailabilityZone"]) for letter in "AB"}
     if len(zones) != 2:
         yield "both subnets are in one zone"
@@ -57,3 +62,22 @@ def table_actions(stack, name):
     """What a function may do to the table."""
     own = (statement for where, statement in statements(stack) if where == f"{pascal(name)}Role")
     return {action for statement in own for action in listed(statement["Action"]) if action.startswith("dynamodb:")}
+
+
+def the_nat_has_the_address(stack):
+    given = stack.values["EipAllocationId"]
+    if "Nat" in stack.resources:
+        allocation = stack.properties("Nat")["AllocationId"]
+        if target(allocation) != (given or "NatGatewayIp.AllocationId"):
+            yield "the NAT gateway has another address"
+    if "NatInstanceHost" in stack.resources:
+        association = stack.properties("NatInstanceIpAssociation")
+        if target(association["AllocationId"]) != (given or "NatInstanceIp.AllocationId"):
+            yield "the NAT instance has another address"
+        if target(association["InstanceId"]) != "NatInstanceHost":
+            yield "the address is on another instance"
+        if stack.properties("NatInstanceHost")["SourceDestCheck"] is not False:
+            yield "the NAT instance drops what it is to forward"
+    for name, address in stack.of_type("AWS::EC2::EIP").items():
+        if given or address.get("DeletionPolicy") != "Retain":
+            yield f"{name} is not what WeChat knows, or is given away"

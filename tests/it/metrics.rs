@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use local::pay_keys::KeyMode;
 use serde_json::{Value, json};
 use stubs::runtime_api::Process;
 use tests::apps::{MINI_PROGRAM, MOBILE_APP, OFFICIAL_ACCOUNT};
@@ -219,4 +220,29 @@ async fn what_nobody_knows_or_asked_about_is_not_told() {
     let apps = json!([{ "appId": "wxmobile", "appSecret": "s", "kind": "mobile-app" }]).to_string();
     let without = World::start_with([("WECHAT_APPS", &apps)]).await;
     assert_eq!(left(&without, json!({})).await, [0; 0], "there is nothing that could end");
+}
+
+/// Certificates that cannot be fetched are a failure of the sweep too; one that could read nothing is a fault.
+#[tokio::test]
+async fn a_sweep_with_a_failure_in_its_reply_is_counted_once() {
+    let world = World::start_with_keys(KeyMode::Both, []).await;
+    world.fault("/v3/certificates", json!({ "code": "SYSTEM_ERROR", "status": 500, "times": 1000 })).await;
+    for minute in 0..3 {
+        let run = world.invoke("order-sweeper", &json!({})).await;
+        assert_eq!(run.json["failures"], 1, "{minute}");
+        let id = run.header("x-amzn-requestid");
+        let counts = ["SweepFailed", "PayKeysNotRefreshed", "Fault"].map(|metric| counted(metric, id));
+        assert_eq!(counts, [1, 1, 0], "{minute}");
+        world.advance(Duration::from_secs(60));
+    }
+    world.sandbox("DELETE", "/faults", Value::Null).await;
+    let run = world.invoke("order-sweeper", &json!({})).await;
+    assert_eq!((&run.json["failures"], counted("SweepFailed", run.header("x-amzn-requestid"))), (&json!(0), 0));
+
+    let (world, proxy, _behind) = World::start_with_proxy().await;
+    proxy.inject("Query", u32::MAX, Kind::error("AccessDeniedException"));
+    let run = world.invoke("order-sweeper", &json!({})).await;
+    assert_eq!(run.header("x-amz-function-error"), "Unhandled", "{:?}", run.json);
+    let id = run.header("x-amzn-requestid");
+    assert_eq!((counted("SweepFailed", id), counted("Fault", id)), (0, 1));
 }

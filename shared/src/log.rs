@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
-pub use self::metric::Metric;
+pub use self::metric::{Gauge, Metric};
 use self::metric::{Metrics, is_metric};
 use crate::env::{ConfigError, Env};
 use crate::error::ApiError;

@@ -87,6 +87,17 @@ impl Refresher {
         refreshed.held.left(self.clock.moment())
     }
 
+    /// What is left of the value in the table: nothing, where there is none or none that opens. `None` if the table gives no
+    /// answer.
+    pub(crate) async fn left_in_table(&self, task: Task<'_>, kind: TokenKind) -> Option<Duration> {
+        let id = TokenId { app_id: task.app.app_id.clone(), kind };
+        match self.rows.read(&id, task.deadline).await {
+            Ok(row) => Some(row.value.map_or(Duration::ZERO, |held| held.left(self.clock.moment()))),
+            Err(StoreError::Corrupt(_)) => Some(Duration::ZERO),
+            Err(_) => None,
+        }
+    }
+
     /// For a person: asks WeChat, whatever went wrong before.
     pub(crate) async fn anew(&self, task: Task<'_>, kind: TokenKind) -> Result<Refreshed, RefreshError> {
         let since = self.version(task, kind).await?;

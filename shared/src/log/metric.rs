@@ -21,6 +21,9 @@ const DEFAULT_NAMESPACE: &str = "WechatFunctions";
 /// The longest namespace. Source: CloudWatch API reference, "PutMetricData".
 const LONGEST_NAMESPACE: usize = 255;
 
+/// The unit of a metric that says none.
+const COUNT: &str = "Count";
+
 /// The target of events that are metrics.
 const METRIC: &str = "metric";
 
@@ -86,6 +89,28 @@ impl Metric {
     }
 }
 
+/// A metric that is a measure, and no count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// The seconds that are left of the token or ticket that ends first.
+    TokenSecondsLeft,
+}
+
+impl Gauge {
+    /// The name, and CloudWatch's word for the unit.
+    const fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TokenSecondsLeft => ("TokenSecondsLeft", "Seconds"),
+        }
+    }
+
+    /// Tells how much it is now.
+    pub fn tell(self, function: &str, request_id: &str, value: u64) {
+        let (metric, unit) = self.parts();
+        tracing::info!(target: METRIC, metric, unit, value, function, requestId = request_id, "metric");
+    }
+}
+
 /// Whether an event is a metric.
 pub(super) fn is_metric(metadata: &Metadata<'_>) -> bool {
     metadata.target() == METRIC
@@ -121,7 +146,8 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Some(name) = fields.0.remove("metric") else { return };
+        let Some(name) = fields.texts.remove("metric") else { return };
+        let unit = fields.texts.remove("unit").unwrap_or_else(|| COUNT.to_owned());
         let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let directive = json!({
             "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
@@ -129,11 +155,11 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
                 "Namespace": self.namespace,
                 // The first is the sum of all functions: an alarm on that is one, and not one for each function.
                 "Dimensions": [[], ["function"]],
-                "Metrics": [{ "Name": name, "Unit": "Count" }],
+                "Metrics": [{ "Name": name, "Unit": unit }],
             }],
         });
-        let mut line = Map::from_iter([("_aws".to_owned(), directive), (name, Value::from(1))]);
-        line.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
+        let mut line = Map::from_iter([("_aws".to_owned(), directive), (name, Value::from(fields.value.unwrap_or(1)))]);
+        line.extend(fields.texts.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
         let line = format!("{}\n", Value::Object(line));
         // A line that cannot be written cannot be reported either. In one piece, so that no other gets between.
         let _ = self.writer.make_writer().write_all(line.as_bytes());
@@ -141,13 +167,21 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
 }
 
 #[derive(Default)]
-struct Fields(BTreeMap<&'static str, String>);
+struct Fields {
+    texts: BTreeMap<&'static str, String>,
+    value: Option<u64>,
+}
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
+        self.texts.insert(field.name(), value.to_owned());
     }
 
-    /// Metrics have text fields only, beside the message.
+    /// The one number that a metric has is its value.
+    fn record_u64(&mut self, _: &Field, value: u64) {
+        self.value = Some(value);
+    }
+
+    /// Metrics have texts and a number only, beside the message.
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

@@ -13,8 +13,8 @@ use crate::keys::Keys;
 use crate::private_file::write_private;
 
 /// What the functions read; any of it that is set outside wins over what is made here.
-/// The list is that of the contract: nothing else of the caller's environment reaches a function.
-const VARIABLES: [&str; 21] = [
+/// The list is that of the contract, and `METRICS_NAMESPACE`: nothing else of the caller's environment reaches a function.
+const VARIABLES: [&str; 22] = [
     "TABLE_NAME",
     "WECHAT_APPS",
     "WECHAT_APPS_SECRET_ARN",
@@ -22,7 +22,7 @@ const VARIABLES: [&str; 21] = [
     "WECHATPAY_SECRET_ARN",
     "SEAL_KEY",
     "SEAL_KEY_SECRET_ARN",
-    "PAY_NOTIFY_URL",
+    PAY_NOTIFY_URL,
     "SESSION_TTL_SECS",
     "ORDER_TTL_SECS",
     "MAX_OPEN_ORDERS",
@@ -35,10 +35,12 @@ const VARIABLES: [&str; 21] = [
     "EGRESS_IP",
     "SSL_CERT_FILE",
     "RUST_LOG",
+    "METRICS_NAMESPACE",
     "AWS_REGION",
 ];
 
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+const PAY_NOTIFY_URL: &str = "PAY_NOTIFY_URL";
 
 /// The access key id of who is no function, where nobody has given one.
 const NOBODY: &str = "local";
@@ -109,7 +111,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     if wants_pay_keys(outside) {
         env.set("WECHATPAY", keys.pay.wechatpay().to_string());
     }
-    env.set("PAY_NOTIFY_URL", &embedded.notify_url);
+    env.set(PAY_NOTIFY_URL, &embedded.notify_url);
     if let Some(url) = &embedded.dynamodb_url {
         env.set("AWS_ENDPOINT_URL_DYNAMODB", url);
     }
@@ -120,14 +122,24 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     env
 }
 
-/// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function.
-pub(crate) fn write_env_vars(path: &Path, functions: &Functions) -> io::Result<()> {
-    let names = VARIABLES.into_iter().chain(CREDENTIALS);
-    let variables = |env: &Env| -> BTreeMap<&str, String> {
-        names.clone().filter_map(|name| Some((name, env.get(name)?.to_owned()))).collect()
-    };
-    let functions = functions.iter().map(|it| (logical_id(it.name, "Function"), variables(it.env())));
+/// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function. What is not set is
+/// empty, which is the same to a function: otherwise `sam local` gives it what the template has, such as the name of a
+/// secret. For `containers` this machine has another name.
+pub(crate) fn write_env_vars(path: &Path, functions: &Functions, containers: bool) -> io::Result<()> {
+    let functions = functions.iter().map(|it| (logical_id(it.name, "Function"), variables(it.env(), containers)));
     write_private(path, &json!(functions.collect::<BTreeMap<_, _>>()))
+}
+
+fn variables(env: &Env, containers: bool) -> BTreeMap<&'static str, String> {
+    let credentials = CREDENTIALS.into_iter().filter(|name| env.get(name).is_some());
+    let names = VARIABLES.into_iter().chain(credentials);
+    let value = |name: &str| match (env.get(name).unwrap_or_default(), name) {
+        // Where WeChat Pay has to send notifications, not where a function calls.
+        (value, PAY_NOTIFY_URL) => value.to_owned(),
+        (value, _) if containers => value.replace("http://127.0.0.1:", "http://host.docker.internal:"),
+        (value, _) => value.to_owned(),
+    };
+    names.map(|name| (name, value(name))).collect()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub struct Machine {
     pay_keys: PayKeys,
     /// Whether the merchant is the one of these keys.
     has_own_merchant: bool,
+    listens_everywhere: bool,
     gateway_url: String,
     sandbox_url: Option<String>,
     schedule: Option<Schedule>,
@@ -140,11 +141,13 @@ impl Machine {
         let schedule = options.schedule.then(|| Schedule::start(&functions));
         let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
         let (pay_keys, has_own_merchant) = (keys.pay, wants_pay_keys);
+        let listens_everywhere = options.bind.is_unspecified();
         Ok(Self {
             functions,
             env,
             pay_keys,
             has_own_merchant,
+            listens_everywhere,
             gateway_url,
             sandbox_url,
             schedule,
@@ -189,13 +192,15 @@ impl Machine {
         self.env.get("AWS_ENDPOINT_URL_DYNAMODB").unwrap_or_default()
     }
 
-    /// Writes the environment of the functions for `sam local invoke --env-vars`. Only the owner may read the file.
+    /// Writes the environment of the functions for `sam local invoke --env-vars`. Only the owner may read the file. If the
+    /// machine listens on every address, it is reached from a container, as `host.docker.internal`.
     ///
     /// # Errors
     ///
     /// If it cannot be written.
     pub fn write_env_vars(&self, path: PathBuf) -> Result<(), StartError> {
-        environment::write_env_vars(&path, &self.functions).map_err(|source| StartError::File { path, source })
+        let written = environment::write_env_vars(&path, &self.functions, self.listens_everywhere);
+        written.map_err(|source| StartError::File { path, source })
     }
 
     /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file. With a

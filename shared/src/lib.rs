@@ -31,6 +31,7 @@ pub mod healing;
 pub mod http;
 pub mod key_refresh;
 pub mod log;
+pub mod quota;
 pub mod request;
 pub mod session;
 pub mod settlement;

@@ -3,90 +3,23 @@
 //! What dependencies log below `warn` is dropped whatever `RUST_LOG` says: the Lambda runtime logs whole events at
 //! `trace`, and HTTP clients log what they send.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io::Write as _;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+mod metric;
+
+use std::time::Instant;
 
 use lambda_http::http::StatusCode;
-use serde_json::{Map, Value, json};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
-use crate::clock::Clock;
+pub use self::metric::{Gauge, Metric};
+use self::metric::{Metrics, is_metric};
 use crate::env::{ConfigError, Env};
 use crate::error::ApiError;
 
-/// The namespace of the metrics in CloudWatch.
-const NAMESPACE: &str = "WechatFunctions";
-
-/// The target of events that are metrics.
-pub const METRIC: &str = "metric";
-
 const RUST_LOG: &str = "RUST_LOG";
-
-/// A metric: a count that somebody may want an alarm on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metric {
-    /// An answer of status 500 or above.
-    Fault,
-    /// A unionid that is another user's, or a second one of the same user.
-    IdentityConflict,
-    /// WeChat refused the caller's address (40164).
-    IpNotInWhitelist,
-    /// A notification that WeChat Pay has not signed, or not now. It sends such ones itself now and then, as a probe.
-    NotificationRefused,
-    /// An order was paid after it had been closed: somebody has to refund it.
-    PaidAfterClosed,
-    /// The certificates that WeChat Pay signs with were due and could not be fetched.
-    PayKeysNotRefreshed,
-    /// WeChat Pay has signed something that belongs to none of our orders, or does not match the one it names.
-    PaymentQuarantined,
-    /// A token or ticket that was due could not be refreshed.
-    RefreshFailed,
-    /// WeChat Pay could not refund: a person has to, by other means.
-    RefundAbnormal,
-    /// A refund or an order has not come to its end for more than an hour after it should have.
-    Stuck,
-    /// A sweep could not do something that was due.
-    SweepFailed,
-    /// A sweep had no time for all that was due, or WeChat Pay had enough of it.
-    SweepIncomplete,
-}
-
-impl Metric {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Fault => "Fault",
-            Self::IdentityConflict => "IdentityConflict",
-            Self::IpNotInWhitelist => "IpNotInWhitelist",
-            Self::NotificationRefused => "NotificationRefused",
-            Self::PaidAfterClosed => "PaidAfterClosed",
-            Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",
-            Self::PaymentQuarantined => "PaymentQuarantined",
-            Self::RefreshFailed => "RefreshFailed",
-            Self::RefundAbnormal => "RefundAbnormal",
-            Self::Stuck => "Stuck",
-            Self::SweepFailed => "SweepFailed",
-            Self::SweepIncomplete => "SweepIncomplete",
-        }
-    }
-
-    /// Counts one for a token or ticket of an app, with the code of the error.
-    pub fn count_for_token(self, function: &str, request_id: &str, app_id: &str, kind: &str, code: &str) {
-        let metric = self.name();
-        tracing::info!(target: METRIC, metric, function, requestId = request_id, appId = app_id, kind, code, "metric");
-    }
-
-    /// Counts one for `function`.
-    pub fn count(self, function: &str, request_id: &str) {
-        tracing::info!(target: METRIC, metric = self.name(), function, requestId = request_id, "metric");
-    }
-}
 
 /// What a function writes its lines with: logs as far as `RUST_LOG` lets them, and all metrics.
 ///
@@ -94,7 +27,7 @@ impl Metric {
 ///
 /// # Errors
 ///
-/// If `RUST_LOG` is malformed.
+/// If `RUST_LOG` or `METRICS_NAMESPACE` is malformed.
 pub fn json_subscriber<W>(env: &Env, own: &[&str], writer: W) -> Result<impl Subscriber + Send + Sync, ConfigError>
 where
     W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
@@ -106,7 +39,7 @@ where
         .with_span_list(false)
         .with_writer(writer.clone())
         .with_filter(filter_fn(log_filter(env, own)?));
-    let metrics = Metrics { writer, clock: Clock::system() }.with_filter(filter_fn(is_metric));
+    let metrics = Metrics::from_env(env, writer)?.with_filter(filter_fn(is_metric));
     Ok(Registry::default().with(lines).with(metrics))
 }
 
@@ -129,11 +62,6 @@ pub fn log_filter(
         let may_be_seen = *metadata.level() <= Level::WARN || own.iter().any(|own| own == name);
         may_be_seen && !is_metric(metadata) && wanted.would_enable(target, metadata.level())
     })
-}
-
-/// Whether an event is a metric.
-pub fn is_metric(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == METRIC
 }
 
 /// The one line of a request that ended now, with that error or none.
@@ -169,45 +97,4 @@ pub(crate) fn request(
     if status.is_server_error() {
         Metric::Fault.count(function, request_id);
     }
-}
-
-/// Writes metrics in CloudWatch's embedded metric format.
-/// Source: CloudWatch user guide, "Embedded metric format specification".
-struct Metrics<W> {
-    writer: W,
-    clock: Clock,
-}
-
-impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W> {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let Some(name) = fields.0.remove("metric") else { return };
-        let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let directive = json!({
-            "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["function"]],
-                "Metrics": [{ "Name": name, "Unit": "Count" }],
-            }],
-        });
-        let mut line = Map::from_iter([("_aws".to_owned(), directive), (name, Value::from(1))]);
-        line.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))));
-        let line = format!("{}\n", Value::Object(line));
-        // A line that cannot be written cannot be reported either. In one piece, so that no other gets between.
-        let _ = self.writer.make_writer().write_all(line.as_bytes());
-    }
-}
-
-#[derive(Default)]
-struct Fields(BTreeMap<&'static str, String>);
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
-    }
-
-    /// Metrics have text fields only, beside the message.
-    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }

@@ -45,7 +45,7 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// If `RUST_LOG` or `SSL_CERT_FILE` is malformed.
+    /// If `RUST_LOG`, `METRICS_NAMESPACE` or `SSL_CERT_FILE` is malformed.
     pub fn from_process(function: &str) -> Result<Self, ConfigError> {
         let env = Env::process();
         let subscriber = log::json_subscriber(&env, &[function], std::io::stdout)?;

@@ -12,7 +12,7 @@ use tests::world::World;
 use tests::{binary, root};
 
 /// The variables of a function, as `cargo dev` writes them for `sam local invoke`.
-fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
+pub(crate) fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
     let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
     let path = std::env::temp_dir().join(name);
     world.machine.write_env_vars(path.clone()).unwrap();
@@ -23,7 +23,7 @@ fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
     variables
 }
 
-fn event(function: &str, case: &str) -> Value {
+pub(crate) fn event(function: &str, case: &str) -> Value {
     sample::read(&root(), function, case).unwrap()
 }
 
@@ -151,6 +151,6 @@ async fn a_misconfigured_binary_ends_at_once_and_names_the_variable() {
     }
 }
 
-fn text(output: std::process::Output) -> String {
+pub(crate) fn text(output: std::process::Output) -> String {
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }

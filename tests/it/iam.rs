@@ -98,15 +98,15 @@ Resources:
           PolicyDocument:
             Version: '2012-10-17'
             Statement:
-              - { Effect: Allow, Action: [dynamodb:BatchGetItem, dynamodb:GetItem], Resource: !GetAtt Table.Arn }
+              - { Effect: Allow, Action: [dynamodb:BatchGetItem, dynamodb:GetItem], Resource: [!GetAtt Table.Arn, !Ref TableArn] }
               - Effect: Allow
                 Action: dynamodb:PutItem
-                Resource: !GetAtt Table.Arn
+                Resource: [!GetAtt Table.Arn, !Ref TableArn]
                 Condition:
                   'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['OPENID#*', 'SESSION#*', 'USER#*'] }
               - Effect: Allow # IAM joins no statements.
                 Action: dynamodb:PutItem
-                Resource: !GetAtt Table.Arn
+                Resource: [!GetAtt Table.Arn, !Ref TableArn]
                 Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['CODE#*'] } }
 ";
     let world = World::start_with_roles(template).await;
@@ -120,7 +120,7 @@ Resources:
     // What a developer reads names the role, and the kinds of rows.
     let lines = logs::with("CODE#*, OPENID#*, SESSION#*, USER#*");
     let line = lines.iter().find(|line| line["role"] == "LoginRole").unwrap();
-    assert_eq!((&line["action"], &line["resource"]), (&json!("dynamodb:PutItem"), &json!("${Table.Arn}")));
+    assert_eq!((&line["action"], &line["resource"]), (&json!("dynamodb:PutItem"), &json!("${Table.Arn}, ${TableArn}")));
     assert!(lines.iter().all(|line| !line.to_string().contains("OPENID#wx")), "{lines:?}");
 }
 

@@ -1,6 +1,7 @@
 //! The local machine itself.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -138,7 +139,31 @@ async fn the_environment_of_the_functions_is_written_for_sam_and_for_nobody_else
         assert_eq!(env[function]["AWS_ENDPOINT_URL_LAMBDA"], world.machine.gateway_url(), "{function}");
         assert_eq!(env[function]["TOKEN_REFRESHER"], "token-refresher", "{function}");
         assert!(env[function]["SEAL_KEY"].as_str().unwrap().len() >= 43, "{function}");
+        // What the template has for it would count otherwise.
+        assert_eq!(env[function]["SEAL_KEY_SECRET_ARN"], "", "{function}");
     }
+}
+
+#[tokio::test]
+async fn who_listens_everywhere_is_named_as_containers_know_it() {
+    let options = Options { bind: Ipv4Addr::UNSPECIFIED.into(), ..Options::default() };
+    let machine = Machine::start(options).await.unwrap();
+    let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
+    let path = std::env::temp_dir().join(name);
+    machine.write_env_vars(path.clone()).unwrap();
+    let env: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let login = &env["LoginFunction"];
+    for (variable, here) in [
+        ("WECHAT_API_URLS", machine.wechat_url()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", machine.dynamodb_url()),
+        ("AWS_ENDPOINT_URL_LAMBDA", machine.gateway_url()),
+    ] {
+        assert_eq!(login[variable], here.replace("127.0.0.1", "host.docker.internal"), "{variable}");
+    }
+    // The sandbox calls it, and is no container.
+    assert_eq!(login["PAY_NOTIFY_URL"], format!("{}/pay-notify", machine.gateway_url()));
+    machine.stop().await;
 }
 
 /// The cards of the catalog that a table has, and who chooses their codes.

@@ -16,6 +16,7 @@ mod iam;
 mod identities;
 mod login;
 mod machine;
+mod metrics;
 mod oauth_login;
 mod order_crash;
 mod order_model;

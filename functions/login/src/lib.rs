@@ -10,9 +10,10 @@ use shared::egress::EgressIps;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
 use shared::http::{Call, HttpFunction};
+use shared::quota::{self, PerMinute};
 use shared::setup::Setup;
 use shared::store::{self, Logins};
-use shared::wechat::{App, Apps, LoginCode, WechatClient};
+use shared::wechat::{App, AppKind, Apps, LoginCode, WechatClient};
 
 use crate::login::LoginError;
 
@@ -71,6 +72,7 @@ impl HttpFunction for Login {
             Err(LoginError::Store(err)) => return Err(err.into()),
             Err(LoginError::Wechat(err)) => {
                 self.egress_ips.report(call.function(), call.request_id(), &app.app_id, &err);
+                quota::report(call.function(), call.request_id(), &app.app_id, &err, per_minute(app.kind));
                 return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid));
             }
         };
@@ -86,6 +88,14 @@ impl Login {
             None => self.apps.default_app().ok_or("field `appId` is missing, and there is no mini program"),
         };
         app.map_err(ApiError::invalid_request)
+    }
+}
+
+/// Source: "Mini program login" (45011: 100 a minute for each user); OAuth has 50000 a minute for all.
+const fn per_minute(kind: AppKind) -> PerMinute {
+    match kind {
+        AppKind::MiniProgram => PerMinute::OfUser,
+        AppKind::MobileApp | AppKind::OfficialAccount => PerMinute::OfApp,
     }
 }
 

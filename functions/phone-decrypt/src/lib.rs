@@ -9,6 +9,7 @@ use shared::egress::EgressIps;
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
 use shared::http::{Call, HttpFunction};
+use shared::quota::{self, PerMinute};
 use shared::seal::Sealer;
 use shared::session::authenticate;
 use shared::setup::Setup;
@@ -100,6 +101,7 @@ impl PhoneDecrypt {
         let answer = self.tokens.with_access_token(app, deadline.leaving(CALL_RESERVE), ask).await?;
         answer.map_err(|err| {
             self.egress_ips.report(call.function(), call.request_id(), &session.app_id, &err);
+            quota::report(call.function(), call.request_id(), &session.app_id, &err, PerMinute::OfApp);
             refusal(err)
         })
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::direct::{DirectFunction, Invocation};
 use shared::env::ConfigError;
 use shared::error::{ApiError, ErrorCode};
-use shared::log::Metric;
+use shared::log::{Gauge, Metric};
 use shared::setup::Setup;
 use shared::store::TokenRows;
 use shared::store::tokens::protocol::Want;
@@ -78,7 +78,11 @@ impl DirectFunction for TokenRefresher {
     async fn call(&self, invocation: &Invocation, input: RefreshInput) -> Result<RefreshReply, ApiError> {
         let results = match self.one(&input)? {
             Some((app, kind, asked)) => vec![self.refresh_one(app, kind, asked, invocation).await],
-            None => join_all(self.apps.iter().map(|app| self.refresh_due(app, invocation))).await.concat(),
+            None => {
+                let all = join_all(self.apps.iter().map(|app| self.refresh_due(app, invocation))).await.concat();
+                tell_what_is_left(&all, invocation);
+                all
+            }
         };
         Ok(report(results, invocation))
     }
@@ -96,6 +100,8 @@ struct TokenResult {
     app_id: String,
     kind: TokenKind,
     outcome: Result<Option<u64>, ErrorCode>,
+    /// What is left of the value that the table has now. `None` if nobody looked, or the table did not say.
+    left: Option<Duration>,
 }
 
 impl TokenRefresher {
@@ -129,7 +135,7 @@ impl TokenRefresher {
             Asked::ByPerson => self.refresher.anew(task, kind).await,
             Asked::ByReader(want) => self.refresher.refresh(task, kind, &want).await,
         };
-        self.result(app, kind, outcome.map(Some))
+        self.result(app, kind, outcome.map(Some), None)
     }
 
     /// What is due of an app: its token first, because its tickets need that.
@@ -137,8 +143,12 @@ impl TokenRefresher {
         let task = Task { app, invocation, deadline: invocation.deadline().leaving(REPLY_RESERVE) };
         let due = async |kind| {
             let outcome = self.refresher.refresh(task, kind, &Want::NotDue).await;
+            let left = match &outcome {
+                Ok(refreshed) => Some(self.refresher.left(refreshed)),
+                Err(_) => self.refresher.left_in_table(task, kind).await,
+            };
             let refreshed = |refreshed: Refreshed| refreshed.is_new.then_some(refreshed);
-            self.result(app, kind, outcome.map(refreshed))
+            self.result(app, kind, outcome.map(refreshed), left)
         };
         let Some((&token, tickets)) = TokenKind::of(app.kind).split_first() else { return Vec::new() };
         let token = due(token).await;
@@ -146,16 +156,31 @@ impl TokenRefresher {
         [vec![token], tickets].concat()
     }
 
-    fn result(&self, app: &App, kind: TokenKind, outcome: Result<Option<Refreshed>, RefreshError>) -> TokenResult {
+    fn result(
+        &self,
+        app: &App,
+        kind: TokenKind,
+        outcome: Result<Option<Refreshed>, RefreshError>,
+        left: Option<Duration>,
+    ) -> TokenResult {
         let expires_in = |refreshed: Refreshed| self.refresher.left(&refreshed).as_secs();
         let outcome = outcome.map(|refreshed| refreshed.map(expires_in)).map_err(|err| err.code());
-        TokenResult { app_id: app.app_id.as_str().to_owned(), kind, outcome }
+        TokenResult { app_id: app.app_id.as_str().to_owned(), kind, outcome, left }
+    }
+}
+
+/// Tells how much is left of what ends first, for an alarm that sounds while there is time. Where there is a token of which
+/// the table said nothing, nobody knows.
+fn tell_what_is_left(results: &[TokenResult], invocation: &Invocation) {
+    let left: Option<Vec<_>> = results.iter().map(|result| result.left).collect();
+    if let Some(least) = left.and_then(|left| left.into_iter().min()) {
+        Gauge::TokenSecondsLeft.tell(invocation.function(), invocation.request_id(), least.as_secs());
     }
 }
 
 fn report(results: Vec<TokenResult>, invocation: &Invocation) -> RefreshReply {
     let mut reply = RefreshReply { refreshed: Vec::new(), failures: Vec::new() };
-    for TokenResult { app_id, kind, outcome } in results {
+    for TokenResult { app_id, kind, outcome, .. } in results {
         match outcome {
             Ok(Some(expires_in)) => reply.refreshed.push(RefreshedToken { app_id, kind, expires_in }),
             Ok(None) => {}

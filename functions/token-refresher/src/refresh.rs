@@ -9,6 +9,7 @@ use shared::direct::Invocation;
 use shared::egress::EgressIps;
 use shared::error::ErrorCode;
 use shared::pause::{Pauses, TooLate};
+use shared::quota::{self, PerMinute};
 use shared::store::tokens::protocol::{Failure, Held, LEASE, Reason, RefresherStep, Row, Stopped, Want, Watch};
 use shared::store::tokens::{Lease, Outcome, TokenId};
 use shared::store::{StoreError, TokenRows};
@@ -84,6 +85,17 @@ impl Refresher {
 
     pub(crate) fn left(&self, refreshed: &Refreshed) -> Duration {
         refreshed.held.left(self.clock.moment())
+    }
+
+    /// What is left of the value in the table: nothing, where there is none or none that opens. `None` if the table gives no
+    /// answer.
+    pub(crate) async fn left_in_table(&self, task: Task<'_>, kind: TokenKind) -> Option<Duration> {
+        let id = TokenId { app_id: task.app.app_id.clone(), kind };
+        match self.rows.read(&id, task.deadline).await {
+            Ok(row) => Some(row.value.map_or(Duration::ZERO, |held| held.left(self.clock.moment()))),
+            Err(StoreError::Corrupt(_)) => Some(Duration::ZERO),
+            Err(_) => None,
+        }
     }
 
     /// For a person: asks WeChat, whatever went wrong before.
@@ -212,6 +224,7 @@ impl Refresher {
             "a token or ticket was not refreshed"
         );
         self.egress_ips.report(function, request_id, &task.app.app_id, err);
+        quota::report(function, request_id, &task.app.app_id, err, PerMinute::OfApp);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{TABLE, logical_id};
+use super::{TABLES, logical_id};
 
 /// The attribute that is the partition key of the table.
 const PARTITION_KEY: &str = "pk";
@@ -13,7 +13,8 @@ const PARTITION_KEY: &str = "pk";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) actions: BTreeSet<String>,
-    pub(crate) resource: String,
+    /// As `!Sub` writes it: one thing, under the names that it has.
+    pub(crate) resources: Vec<String>,
     /// The partition keys (`dynamodb:LeadingKeys`).
     pub(crate) keys: BTreeSet<String>,
 }
@@ -25,7 +26,7 @@ impl Asked {
     /// Source: DynamoDB developer guide, "Using IAM with DynamoDB transactions" and "Using IAM policy conditions for
     /// fine-grained access control".
     pub(crate) fn of_dynamodb(operation: &str, body: &Value) -> Self {
-        let mut asked = Self { resource: resource(body), ..Self::default() };
+        let mut asked = Self { resources: resources(body), ..Self::default() };
         match operation {
             "TransactGetItems" | "TransactWriteItems" => asked.transaction(body),
             "BatchGetItem" => {
@@ -52,8 +53,8 @@ impl Asked {
 
     /// What the invocation of a function asks for.
     pub(crate) fn of_lambda(function: &str) -> Self {
-        let resource = format!("${{{}.Arn}}", logical_id(function, "Function"));
-        Self { actions: BTreeSet::from(["lambda:InvokeFunction".to_owned()]), resource, keys: BTreeSet::new() }
+        let actions = BTreeSet::from(["lambda:InvokeFunction".to_owned()]);
+        Self { actions, resources: vec![format!("${{{}.Arn}}", logical_id(function, "Function"))], ..Self::default() }
     }
 
     fn transaction(&mut self, body: &Value) {
@@ -72,11 +73,9 @@ fn action(operation: &str) -> String {
 }
 
 /// The table or an index: there is one table.
-fn resource(body: &Value) -> String {
-    match body["IndexName"].as_str() {
-        Some(index) => format!("{TABLE}/index/{index}"),
-        None => TABLE.to_owned(),
-    }
+fn resources(body: &Value) -> Vec<String> {
+    let index = body["IndexName"].as_str().map(|index| format!("/index/{index}")).unwrap_or_default();
+    TABLES.map(|table| format!("{table}{index}")).into()
 }
 
 fn tables(body: &Value) -> impl Iterator<Item = &Value> {
@@ -102,9 +101,9 @@ mod tests {
     use super::*;
 
     fn asked(operation: &str, body: &Value) -> (String, String, String) {
-        let Asked { actions, resource, keys } = Asked::of_dynamodb(operation, body);
+        let Asked { actions, resources, keys } = Asked::of_dynamodb(operation, body);
         let joined = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>().join(" ");
-        (joined(actions), resource, joined(keys))
+        (joined(actions), resources.join(" "), joined(keys))
     }
 
     fn at(pk: &str) -> Value {
@@ -141,7 +140,8 @@ mod tests {
             ),
             ("Scan", json!({}), "dynamodb:Scan", ""),
         ] {
-            assert_eq!(asked(operation, &body), (actions.to_owned(), "${Table.Arn}".to_owned(), keys.to_owned()));
+            let table = "${Table.Arn} ${TableArn}";
+            assert_eq!(asked(operation, &body), (actions.to_owned(), table.to_owned(), keys.to_owned()));
         }
     }
 
@@ -167,7 +167,7 @@ mod tests {
             "KeyConditionExpression": "sweepShard = :shard",
             "ExpressionAttributeValues": { ":shard": { "N": "3" } },
         });
-        let expected = ("dynamodb:Query".to_owned(), "${Table.Arn}/index/sweep".to_owned(), String::new());
-        assert_eq!(asked("Query", &body), expected);
+        let index = "${Table.Arn}/index/sweep ${TableArn}/index/sweep";
+        assert_eq!(asked("Query", &body), ("dynamodb:Query".to_owned(), index.to_owned(), String::new()));
     }
 }

@@ -42,7 +42,8 @@ impl Guard {
     pub(crate) fn check(&self, caller: Option<&str>, asked: &Asked) -> Result<(), Denied> {
         let Some(role) = caller.filter(|caller| is_role(caller)) else { return Ok(()) };
         self.policies.check(role, asked).inspect_err(|denied| {
-            let Denied { role, action, resource, partitions } = denied;
+            let Denied { role, action, resources, partitions } = denied;
+            let resource = resources.join(", ");
             let keys = partitions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             tracing::error!(
                 role,
@@ -67,7 +68,8 @@ impl Guard {
 impl Denied {
     /// In the words of AWS.
     pub(crate) fn message(&self) -> String {
-        let Self { role, action, resource, .. } = self;
+        let Self { role, action, resources, .. } = self;
+        let resource = resources.first().map(String::as_str).unwrap_or_default();
         format!(
             "User: {role} is not authorized to perform: {action} on resource: {resource} because no identity-based \
              policy allows the {action} action"

@@ -14,8 +14,8 @@ pub(crate) use self::guard::{Guard, caller};
 pub use self::template::{TemplateError, variables};
 use crate::functions::Functions;
 
-/// The table, as policies name it.
-pub(crate) const TABLE: &str = "${Table.Arn}";
+/// The table, as policies name it: the one that the template makes, or one that is there already. A role has to have both.
+const TABLES: [&str; 2] = ["${Table.Arn}", "${TableArn}"];
 
 /// The roles of the functions.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub struct Denied {
     pub role: String,
     /// The action.
     pub action: String,
-    /// On what, as `!Sub` writes it.
-    pub resource: String,
+    /// On what, as `!Sub` writes it, under the names that it has.
+    pub resources: Vec<String>,
     /// The kinds of partitions: what comes before the ids.
     pub partitions: BTreeSet<String>,
 }
@@ -80,9 +80,9 @@ impl Policies {
         for action in &asked.actions {
             let allowing = |statement: &&Statement| statement.allows(action, asked);
             let Some(statement) = statements.iter().find(allowing) else {
-                let (role, action, resource) = (role.to_owned(), action.clone(), asked.resource.clone());
+                let (role, action, resources) = (role.to_owned(), action.clone(), asked.resources.clone());
                 let partitions = asked.keys.iter().map(|key| partition(key)).collect();
-                return Err(Denied { role, action, resource, partitions });
+                return Err(Denied { role, action, resources, partitions });
             };
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             used.extend(statement.needed(role, action, asked));
@@ -95,7 +95,7 @@ impl Statement {
     fn allows(&self, action: &str, asked: &Asked) -> bool {
         let fits = |key: &String| self.keys.iter().flatten().any(|pattern| is_like(key, pattern));
         self.actions.iter().any(|allowed| allowed == action)
-            && self.resources.contains(&asked.resource)
+            && asked.resources.iter().all(|resource| self.resources.contains(resource))
             && (self.keys.is_none() || asked.keys.iter().all(fits))
     }
 
@@ -119,7 +119,7 @@ impl Statement {
         let is_needed = |grant: &Grant| {
             let keys = grant.keys.as_ref();
             let fits = keys.is_none_or(|pattern| asked.keys.iter().any(|key| is_like(key, pattern)));
-            grant.action == action && grant.resource == asked.resource && fits
+            grant.action == action && asked.resources.contains(&grant.resource) && fits
         };
         self.grants(role).into_iter().filter(is_needed).collect()
     }
@@ -209,6 +209,45 @@ mod tests {
         ] {
             assert!(!is_like(text, pattern), "{text} {pattern}");
         }
+    }
+
+    fn policies(resource: &str, keys: &[&str]) -> Policies {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let actions = texts(&["dynamodb:GetItem"]);
+        let statement = |key: &&str| Statement {
+            actions: actions.clone(),
+            resources: texts(&resource.split(' ').collect::<Vec<_>>()),
+            keys: Some(texts(&[*key])),
+        };
+        let roles = BTreeMap::from([("LoginRole".to_owned(), keys.iter().map(statement).collect())]);
+        Policies { roles, used: Mutex::default() }
+    }
+
+    fn get(keys: &[&str]) -> Asked {
+        let actions = BTreeSet::from(["dynamodb:GetItem".to_owned()]);
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Asked { actions, resources: TABLES.map(str::to_owned).into(), keys }
+    }
+
+    #[test]
+    fn one_statement_has_to_allow_all_keys_on_the_table_under_each_of_its_names() {
+        let both = "${Table.Arn} ${TableArn}";
+        assert!(policies(both, &["A#*", "B#*"]).check("LoginRole", &get(&["A#1", "A#2"])).is_ok());
+        assert!(policies(both, &["A#*", "B#*"]).check("LoginRole", &get(&["A#1", "B#2"])).is_err());
+        assert!(policies("${Table.Arn}", &["A#*"]).check("LoginRole", &get(&["A#1"])).is_err());
+        assert!(policies("${TableArn}", &["A#*"]).check("LoginRole", &get(&["A#1"])).is_err());
+        assert!(policies(both, &["A#*"]).check("LogoutRole", &get(&["A#1"])).is_err());
+    }
+
+    #[test]
+    fn what_was_needed_once_is_not_unused() {
+        let policies = policies("${Table.Arn} ${TableArn}", &["A#*", "B#*"]);
+        assert_eq!(policies.unused().len(), 4);
+        assert!(policies.check("LoginRole", &get(&["A#1"])).is_ok());
+        let left: Vec<_> = policies.unused().iter().map(ToString::to_string).collect();
+        let expected =
+            ["${Table.Arn}", "${TableArn}"].map(|table| format!("LoginRole: dynamodb:GetItem on {table}, B#*"));
+        assert_eq!(left, expected);
     }
 
     #[test]

@@ -36,6 +36,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct EmbeddedDynamoDb {
     pub(crate) address: SocketAddr,
+    /// Where it is itself, behind the guard.
+    pub(crate) unguarded: SocketAddr,
     guard: Option<Server>,
     stop: oneshot::Sender<()>,
     stop_sweeps: mpsc::Sender<()>,
@@ -57,6 +59,7 @@ impl EmbeddedDynamoDb {
             }
             None => (listener, None),
         };
+        let unguarded = listener.local_addr().map_err(StartError::Thread)?;
         let listener = listener.into_std().map_err(StartError::Thread)?;
         let database = match &options.data {
             Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
@@ -70,7 +73,7 @@ impl EmbeddedDynamoDb {
             move || sweep(&database, &sweeps_stopped)
         })?;
         let server = spawn("dynamodb", move || serve(listener, database, stopped))?;
-        Ok(Self { address, guard, stop, stop_sweeps, server, sweeper })
+        Ok(Self { address, unguarded, guard, stop, stop_sweeps, server, sweeper })
     }
 
     /// Stops, within a time limit.

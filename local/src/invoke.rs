@@ -29,7 +29,7 @@ pub(crate) async fn invoke(
         return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));
     };
     let (parts, body) = request.into_parts();
-    let check = |guard: &Arc<Guard>| guard.check(caller(&parts.headers), &Asked::of_lambda(function.name));
+    let check = |guard: &Arc<Guard>| guard.check(caller(&parts.headers), || Asked::of_lambda(function.name));
     if let Some(Err(denied)) = gateway.guard.as_ref().map(check) {
         return refusal(StatusCode::FORBIDDEN, "AccessDeniedException", &denied.message());
     }

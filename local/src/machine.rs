@@ -167,6 +167,15 @@ impl Machine {
         &self.env
     }
 
+    /// The same, for who is no function: the embedded DynamoDB is asked without the guard in front of it.
+    pub fn unguarded_env(&self) -> Env {
+        let mut env = self.env.clone();
+        if let Some(dynamodb) = &self.dynamodb {
+            env.set("AWS_ENDPOINT_URL_DYNAMODB", url(dynamodb.unguarded));
+        }
+        env
+    }
+
     /// Where the functions are called.
     pub fn gateway_url(&self) -> &str {
         &self.gateway_url

@@ -38,10 +38,10 @@ impl Guard {
         std::mem::take(&mut self.denied.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the caller may do that. Who is no function may do anything: a person, or the machine itself.
-    pub(crate) fn check(&self, caller: Option<&str>, asked: &Asked) -> Result<(), Denied> {
+    /// Whether the caller may do what is asked. Who is no function may do anything: a person, or the machine itself.
+    pub(crate) fn check(&self, caller: Option<&str>, asked: impl FnOnce() -> Asked) -> Result<(), Denied> {
         let Some(role) = caller.filter(|caller| is_role(caller)) else { return Ok(()) };
-        self.policies.check(role, asked).inspect_err(|denied| {
+        self.policies.check(role, &asked()).inspect_err(|denied| {
             let Denied { role, action, resources, partitions } = denied;
             let resource = resources.join(", ");
             let keys = partitions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -97,7 +97,7 @@ async fn pass(State(front): State<Front>, request: Request) -> Response<Body> {
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     if let Some((_, operation)) = target.and_then(|target| target.split_once('.')) {
         let asked = || Asked::of_dynamodb(operation, &serde_json::from_slice(&body).unwrap_or_default());
-        if let Err(denied) = front.guard.check(caller(&parts.headers), &asked()) {
+        if let Err(denied) = front.guard.check(caller(&parts.headers), asked) {
             return access_denied(&denied);
         }
     }

@@ -7,9 +7,10 @@ use std::path::Path;
 use serde_json::json;
 use shared::env::Env;
 
+use crate::env_file;
 use crate::functions::Functions;
 use crate::keys::Keys;
-use crate::private_file::write_private;
+use crate::private_file::{write_private, write_private_text};
 
 /// What the functions read; any of it that is set outside wins over what is made here.
 /// The list is that of the contract: nothing else of the caller's environment reaches a function.
@@ -107,14 +108,22 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
 
 /// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function.
 pub(crate) fn write_env_vars(path: &Path, env: &Env) -> io::Result<()> {
-    let names = VARIABLES.into_iter().chain(CREDENTIALS);
-    let variables: BTreeMap<_, _> = names.filter_map(|name| Some((name, env.get(name)?))).collect();
+    let variables: BTreeMap<_, _> = variables(env).collect();
     let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
     write_private(path, &json!(functions))
 }
 
-/// `user-info` -> `UserInfoFunction`.
-fn logical_id(name: &str) -> String {
+/// Writes the environment as lines of `NAME='value'`, for `cargo lambda watch --env-file` and for shells.
+pub(crate) fn write_env_file(path: &Path, env: &Env) -> io::Result<()> {
+    write_private_text(path, &env_file::lines(variables(env)))
+}
+
+fn variables(env: &Env) -> impl Iterator<Item = (&'static str, &str)> {
+    VARIABLES.into_iter().chain(CREDENTIALS).filter_map(|name| Some((name, env.get(name)?)))
+}
+
+/// A function's name in `template.yaml`: `user-info` -> `UserInfoFunction`.
+pub fn logical_id(name: &str) -> String {
     let words = name.split('-').map(|word| {
         let mut letters = word.chars();
         letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()

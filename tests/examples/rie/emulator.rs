@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 
-use local::functions::{Functions, logical_id};
+use local::functions::logical_id;
 use serde_json::{Value, json};
 use tests::events::{Door, Invoke, Outcome};
 use tests::http::Client;
@@ -40,16 +40,21 @@ pub(crate) struct Running {
 }
 
 impl Emulator {
-    /// Everything is where it is said to be.
-    pub(crate) fn new(rie: &Path, binaries: &Path, logs: PathBuf) -> Result<Self, String> {
+    /// Everything is where it is said to be, for these functions.
+    pub(crate) fn new(rie: &Path, binaries: &Path, logs: PathBuf, functions: &[&str]) -> Result<Self, String> {
         let found = |path: &Path| path.canonicalize().map_err(|err| format!("{}: {err}", path.display()));
         std::fs::create_dir_all(&logs).map_err(|err| format!("{}: {err}", logs.display()))?;
         let emulator = Self { rie: found(rie)?, binaries: found(binaries)?, logs };
-        for function in Functions::names() {
+        for function in functions {
+            found(&emulator.binary(function))?;
             // Of the time before. There may be none.
             let _ = std::fs::remove_file(emulator.log(function));
         }
         Ok(emulator)
+    }
+
+    fn binary(&self, function: &str) -> PathBuf {
+        self.binaries.join(function).join("bootstrap")
     }
 
     /// What the emulator of a function, and the function, have written.
@@ -58,13 +63,11 @@ impl Emulator {
     }
 
     fn spawn(&self, world: &World, function: &str, [api, invocations]: [SocketAddr; 2]) -> Child {
-        let binary = self.binaries.join(function).join("bootstrap");
-        assert!(binary.is_file(), "{} is not there", binary.display());
         let log = File::options().create(true).append(true).open(self.log(function)).expect("there is a file for it");
         Command::new(&self.rie)
             .args(["--runtime-api-address", &api.to_string()])
             .args(["--runtime-interface-emulator-address", &invocations.to_string()])
-            .arg(binary)
+            .arg(self.binary(function))
             .env_clear()
             .envs(variables(world, &logical_id(function)))
             .env("AWS_LAMBDA_FUNCTION_NAME", function)

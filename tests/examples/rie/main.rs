@@ -34,7 +34,9 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Options { rie, binaries, logs, only } = Options::parse();
-    let door = match Emulator::new(&rie, &binaries, logs) {
+    let mut functions: Vec<_> = Functions::names().filter(|name| name.contains(&only)).collect();
+    functions.sort_unstable();
+    let door = match Emulator::new(&rie, &binaries, logs, &functions) {
         Ok(door) => door,
         Err(problem) => {
             println!("error: {problem}");
@@ -42,8 +44,6 @@ async fn main() -> ExitCode {
         }
     };
     let (started_at, mut cases, mut differences) = (Instant::now(), 0, 0);
-    let mut functions: Vec<_> = Functions::names().filter(|name| name.contains(&only)).collect();
-    functions.sort_unstable();
     for function in &functions {
         let (at, of_function) = (Instant::now(), events::expected(function).len());
         let found = events::play(function, &door).await;

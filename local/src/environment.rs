@@ -7,9 +7,10 @@ use std::path::Path;
 use serde_json::json;
 use shared::env::Env;
 
+use crate::env_file;
 use crate::functions::Functions;
 use crate::keys::Keys;
-use crate::private_file::write_private;
+use crate::private_file::{write_private, write_private_text};
 
 /// What the functions read; any of it that is set outside wins over what is made here.
 /// The list is that of the contract, and `METRICS_NAMESPACE`: nothing else of the caller's environment reaches a function.
@@ -125,8 +126,17 @@ pub(crate) fn write_env_vars(path: &Path, env: &Env, containers: bool) -> io::Re
     write_private(path, &json!(functions))
 }
 
-/// `user-info` -> `UserInfoFunction`.
-fn logical_id(name: &str) -> String {
+/// Writes the environment as lines of `NAME='value'`, for `cargo lambda watch --env-file` and for shells.
+pub(crate) fn write_env_file(path: &Path, env: &Env) -> io::Result<()> {
+    write_private_text(path, &env_file::lines(variables(env)))
+}
+
+fn variables(env: &Env) -> impl Iterator<Item = (&'static str, &str)> {
+    VARIABLES.into_iter().chain(CREDENTIALS).filter_map(|name| Some((name, env.get(name)?)))
+}
+
+/// A function's name in `template.yaml`: `user-info` -> `UserInfoFunction`.
+pub fn logical_id(name: &str) -> String {
     let words = name.split('-').map(|word| {
         let mut letters = word.chars();
         letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()

@@ -10,6 +10,7 @@ use shared::env::{ConfigError, Env};
 use shared::http::{App, HttpFunction};
 use shared::setup::Setup;
 
+pub use crate::environment::logical_id;
 pub(crate) use crate::instance::request_id;
 use crate::instance::{BoxFuture, TIMEOUT};
 pub use crate::instance::{FunctionError, Instance, InvocationResult};

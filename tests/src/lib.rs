@@ -7,6 +7,7 @@ pub mod callers;
 pub mod cards;
 pub mod dice;
 pub mod dynamodb_proxy;
+pub mod events;
 pub mod http;
 pub mod lambda_proxy;
 pub mod ledger;
@@ -25,6 +26,7 @@ pub mod refunds;
 pub mod sandbox_shop;
 pub mod shop;
 pub mod upstream;
+pub mod variables;
 pub mod world;
 
 use std::collections::BTreeMap;

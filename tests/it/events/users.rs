@@ -16,7 +16,8 @@ async fn every_event_of_login_gets_its_answer() {
         &[
             ("valid", user.clone()),
             ("valid-base64", user.clone()),
-            ("with-app-id", user),
+            ("with-app-id", user.clone()),
+            ("function-url", user),
             ("bad-code", code_invalid("login_code_invalid")),
             ("malformed-code", error(400, "invalid_request", "field `code` is not valid")),
             ("missing-code", error(400, "invalid_request", "missing field `code`")),

@@ -13,7 +13,8 @@ pub(super) fn login() -> Vec<Case> {
     vec![
         ("valid", user.clone()),
         ("valid-base64", user.clone()),
-        ("with-app-id", user),
+        ("with-app-id", user.clone()),
+        ("function-url", user),
         ("bad-code", code_invalid("login_code_invalid")),
         ("malformed-code", error(400, "invalid_request", "field `code` is not valid")),
         ("missing-code", error(400, "invalid_request", "missing field `code`")),

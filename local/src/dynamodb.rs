@@ -1,8 +1,8 @@
 //! The embedded DynamoDB: `dynoxide`, on a thread of its own, because its calls block.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,12 +14,15 @@ use aws_sdk_dynamodb::types::{
     TableDescription, TableStatus, TimeToLiveSpecification,
 };
 use dynoxide::Database;
+use shared::env::Env;
+use shared::net::Tls;
 use shared::store::sweep;
 use tokio::sync::oneshot;
 
-use crate::machine::StartError;
+use crate::iam::Guard;
+use crate::machine::{Options, StartError};
 use crate::sdk::SdkTable;
-use crate::server;
+use crate::server::{self, Server};
 
 /// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -33,6 +36,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct EmbeddedDynamoDb {
     pub(crate) address: SocketAddr,
+    guard: Option<Server>,
     stop: oneshot::Sender<()>,
     stop_sweeps: mpsc::Sender<()>,
     server: JoinHandle<()>,
@@ -40,11 +44,21 @@ pub(crate) struct EmbeddedDynamoDb {
 }
 
 impl EmbeddedDynamoDb {
-    /// In memory, or in a file in `data`.
-    pub(crate) async fn start(ip: IpAddr, port: u16, data: Option<&Path>) -> Result<Self, StartError> {
-        let listener = server::bind(ip, port, "--dynamodb-port").await?.into_std().map_err(StartError::Thread)?;
+    /// In memory, or in a file in `data`; behind a guard, if there is one.
+    pub(crate) async fn start(options: &Options, guard: Option<&Arc<Guard>>) -> Result<Self, StartError> {
+        let listener = server::bind(options.bind, options.dynamodb_port, "--dynamodb-port").await?;
         let address = listener.local_addr().map_err(StartError::Thread)?;
-        let database = match data {
+        let (listener, guard) = match guard {
+            Some(guard) => {
+                let behind = server::bind(Ipv4Addr::LOCALHOST.into(), 0, "--dynamodb-port").await?;
+                let target = behind.local_addr().map_err(StartError::Thread)?;
+                let routes = Arc::clone(guard).router(target, &Tls::from_env(&Env::default())?);
+                (behind, Some(Server::start(listener, routes)))
+            }
+            None => (listener, None),
+        };
+        let listener = listener.into_std().map_err(StartError::Thread)?;
+        let database = match &options.data {
             Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
             None => Database::memory(),
         };
@@ -56,11 +70,14 @@ impl EmbeddedDynamoDb {
             move || sweep(&database, &sweeps_stopped)
         })?;
         let server = spawn("dynamodb", move || serve(listener, database, stopped))?;
-        Ok(Self { address, stop, stop_sweeps, server, sweeper })
+        Ok(Self { address, guard, stop, stop_sweeps, server, sweeper })
     }
 
     /// Stops, within a time limit.
     pub(crate) async fn stop(self) {
+        if let Some(guard) = self.guard {
+            guard.stop().await;
+        }
         // A side that is gone already has stopped.
         let _ = self.stop.send(());
         drop(self.stop_sweeps);

@@ -9,6 +9,7 @@ use shared::env::Env;
 
 use crate::env_file;
 use crate::functions::Functions;
+use crate::iam::logical_id;
 use crate::keys::Keys;
 use crate::private_file::{write_private, write_private_text};
 
@@ -39,10 +40,14 @@ const VARIABLES: [&str; 22] = [
     "AWS_REGION",
 ];
 
+const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const PAY_NOTIFY_URL: &str = "PAY_NOTIFY_URL";
 
+/// The access key id of who is no function, where nobody has given one.
+const NOBODY: &str = "local";
+
 /// They go to the functions only where those talk to something outside.
-const CREDENTIALS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const CREDENTIALS: [&str; 3] = [ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Where the parts of the machine listen, for those that are embedded.
 #[derive(Debug)]
@@ -74,6 +79,15 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     env
 }
 
+/// The environment of one function: its access key names its role, unless somebody has given one for all.
+pub(crate) fn with_own_key(env: &Env, function: &str) -> Env {
+    let mut env = env.clone();
+    if env.get(ACCESS_KEY_ID) == Some(NOBODY) {
+        env.set(ACCESS_KEY_ID, logical_id(function, "Role"));
+    }
+    env
+}
+
 /// Whether nobody has given a merchant.
 pub(crate) fn wants_pay_keys(outside: &Env) -> bool {
     ["WECHATPAY", "WECHATPAY_SECRET_ARN"].iter().all(|name| outside.get(name).is_none())
@@ -85,7 +99,7 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
         ("TOKEN_REFRESHER", "token-refresher"),
         ("AWS_ENDPOINT_URL_LAMBDA", &embedded.gateway_url),
         ("AWS_REGION", outside.get("AWS_DEFAULT_REGION").unwrap_or("us-east-1")),
-        ("AWS_ACCESS_KEY_ID", "local"),
+        (ACCESS_KEY_ID, NOBODY),
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("EGRESS_IP", "127.0.0.1"),
     ]);
@@ -112,7 +126,12 @@ fn defaults(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
 /// Writes the environment in the format of `sam local invoke --env-vars`: an object for each function. What is not set is
 /// empty, which is the same to a function: otherwise `sam local` gives it what the template has, such as the name of a
 /// secret. For `containers` this machine has another name.
-pub(crate) fn write_env_vars(path: &Path, env: &Env, containers: bool) -> io::Result<()> {
+pub(crate) fn write_env_vars(path: &Path, functions: &Functions, containers: bool) -> io::Result<()> {
+    let functions = functions.iter().map(|it| (logical_id(it.name, "Function"), variables(it.env(), containers)));
+    write_private(path, &json!(functions.collect::<BTreeMap<_, _>>()))
+}
+
+fn variables(env: &Env, containers: bool) -> BTreeMap<&'static str, String> {
     let credentials = CREDENTIALS.into_iter().filter(|name| env.get(name).is_some());
     let names = VARIABLES.into_iter().chain(credentials);
     let value = |name: &str| match (env.get(name).unwrap_or_default(), name) {
@@ -121,38 +140,18 @@ pub(crate) fn write_env_vars(path: &Path, env: &Env, containers: bool) -> io::Re
         (value, _) if containers => value.replace("http://127.0.0.1:", "http://host.docker.internal:"),
         (value, _) => value.to_owned(),
     };
-    let variables: BTreeMap<_, _> = names.map(|name| (name, value(name))).collect();
-    let functions: BTreeMap<_, _> = Functions::names().map(|name| (logical_id(name), &variables)).collect();
-    write_private(path, &json!(functions))
+    names.map(|name| (name, value(name))).collect()
 }
 
 /// Writes the environment as lines of `NAME='value'`, for `cargo lambda watch --env-file` and for shells.
 pub(crate) fn write_env_file(path: &Path, env: &Env) -> io::Result<()> {
-    write_private_text(path, &env_file::lines(variables(env)))
-}
-
-fn variables(env: &Env) -> impl Iterator<Item = (&'static str, &str)> {
-    VARIABLES.into_iter().chain(CREDENTIALS).filter_map(|name| Some((name, env.get(name)?)))
-}
-
-/// A function's name in `template.yaml`: `user-info` -> `UserInfoFunction`.
-pub fn logical_id(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let mut letters = word.chars();
-        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect::<String>()
-    });
-    words.chain(["Function".to_owned()]).collect()
+    let names = VARIABLES.into_iter().chain(CREDENTIALS);
+    write_private_text(path, &env_file::lines(names.filter_map(|name| Some((name, env.get(name)?)))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_functions_logical_id_is_its_name_in_pascal_case() {
-        assert_eq!(logical_id("login"), "LoginFunction");
-        assert_eq!(logical_id("user-info"), "UserInfoFunction");
-    }
 
     #[test]
     fn what_is_set_outside_wins_and_nothing_else_comes_in() {
@@ -181,6 +180,7 @@ mod tests {
         assert_eq!((env.get("WECHAT_API_URLS"), env.get("WECHATPAY_API_URLS")), (None, None));
         // A secret is read from AWS.
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
+        assert_eq!(with_own_key(&env, "user-info").get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
     }
 
     #[test]
@@ -191,6 +191,7 @@ mod tests {
         let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url, notify_url };
         let env = build(&outside, &embedded, &Keys::random(false));
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
+        assert_eq!(with_own_key(&env, "user-info").get("AWS_ACCESS_KEY_ID"), Some("UserInfoRole"));
         assert_eq!(env.get("AWS_REGION"), Some("eu-west-1"));
     }
 }

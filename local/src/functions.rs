@@ -10,7 +10,6 @@ use shared::env::{ConfigError, Env};
 use shared::http::{App, HttpFunction};
 use shared::setup::Setup;
 
-pub use crate::environment::logical_id;
 pub(crate) use crate::instance::request_id;
 use crate::instance::{BoxFuture, TIMEOUT};
 pub use crate::instance::{FunctionError, Instance, InvocationResult};
@@ -93,13 +92,27 @@ pub struct Function {
 }
 
 impl Function {
+    /// The function's environment.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
     /// Starts an instance, which only the caller invokes.
     ///
     /// # Errors
     ///
     /// If the function's configuration is not complete and correct.
     pub async fn start_instance(&self) -> Result<Instance, ConfigError> {
-        (self.start)(self.env.clone(), self.clock.clone()).await
+        self.start_in(self.env.clone()).await
+    }
+
+    /// The same, in another environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start_instance`].
+    pub async fn start_in(&self, env: Env) -> Result<Instance, ConfigError> {
+        (self.start)(env, self.clock.clone()).await
     }
 
     /// Starts an instance that waits for work, so that a misconfigured function is found out at once.
@@ -145,10 +158,10 @@ impl Function {
 pub struct Functions(Arc<Vec<Arc<Function>>>);
 
 impl Functions {
-    /// All functions, with one environment for all of them.
-    pub(crate) fn new(env: &Env, clock: &Clock) -> Self {
+    /// All functions, each with its environment.
+    pub(crate) fn new(env: impl Fn(&str) -> Env, clock: &Clock) -> Self {
         let function = |&(name, trigger, start): &(&'static str, Trigger, Start)| {
-            let (env, clock, idle) = (env.clone(), clock.clone(), Mutex::default());
+            let (env, clock, idle) = (env(name), clock.clone(), Mutex::default());
             Arc::new(Function { name, trigger, start, env, clock, idle })
         };
         Self(Arc::new(FUNCTIONS.iter().map(function).collect()))

@@ -1,6 +1,7 @@
 //! The gateway: HTTP in, an event to the function, its reply out; and the Lambda Invoke API beside it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,6 +14,7 @@ use shared::clock::Clock;
 
 use crate::event;
 use crate::functions::{Functions, Trigger, request_id};
+use crate::iam::Guard;
 use crate::invoke;
 
 /// The longest body that API Gateway takes.
@@ -23,6 +25,8 @@ const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 pub(crate) struct Gateway {
     pub(crate) functions: Functions,
     pub(crate) clock: Clock,
+    /// Who decides whether one function may invoke another.
+    pub(crate) guard: Option<Arc<Guard>>,
 }
 
 impl Gateway {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::functions::{Function, InvocationResult, request_id};
 use crate::gateway::Gateway;
+use crate::iam::{Asked, Guard, caller};
 
 /// The longest event of a synchronous invocation.
 const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
@@ -28,6 +29,10 @@ pub(crate) async fn invoke(
         return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));
     };
     let (parts, body) = request.into_parts();
+    let check = |guard: &Arc<Guard>| guard.check(caller(&parts.headers), &Asked::of_lambda(function.name));
+    if let Some(Err(denied)) = gateway.guard.as_ref().map(check) {
+        return refusal(StatusCode::FORBIDDEN, "AccessDeniedException", &denied.message());
+    }
     let Ok(event) = to_bytes(body, MAX_EVENT_BYTES).await else {
         let message = format!("Request must be smaller than {MAX_EVENT_BYTES} bytes for the InvokeFunction operation");
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", &message);

@@ -1,10 +1,10 @@
 //! The whole local machine: DynamoDB, the WeChat sandbox, the functions and the gateway, in one process.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::net::{HttpClient, Tls};
 use shared::setup::Setup;
@@ -16,61 +16,17 @@ use crate::environment::{self, Embedded};
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::halves::Halves;
+use crate::iam::{Denied, Guard};
 use crate::kept_orders;
 use crate::keys::Keys;
-use crate::pay_keys::{KeyMode, PayKeys};
+pub use crate::options::Options;
+use crate::pay_keys::PayKeys;
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
 use crate::sdk::SdkTable;
 pub use crate::server::BindError;
 use crate::server::{self, Server};
-
-/// How the machine is started.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The address to listen on.
-    pub bind: IpAddr,
-    /// The gateway's port; 0 is any free one, here and below.
-    pub port: u16,
-    /// The sandbox's port.
-    pub sandbox_port: u16,
-    /// DynamoDB's port.
-    pub dynamodb_port: u16,
-    /// Where the table is kept; in memory if nowhere.
-    pub data: Option<PathBuf>,
-    /// The environment outside: what is set there wins.
-    pub env: Env,
-    /// The clock of the functions and the sandbox.
-    pub clock: Clock,
-    /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
-    pub make_table: bool,
-    /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
-    pub whole_sandbox: bool,
-    /// Which of WeChat Pay's keys the sandbox's merchant has at the start.
-    pub pay_keys: KeyMode,
-    /// Whether the timers run.
-    pub schedule: bool,
-}
-
-impl Default for Options {
-    /// Free ports of the loopback address, nothing set, nothing kept, no timers.
-    fn default() -> Self {
-        Self {
-            bind: Ipv4Addr::LOCALHOST.into(),
-            port: 0,
-            sandbox_port: 0,
-            dynamodb_port: 0,
-            data: None,
-            env: Env::default(),
-            clock: Clock::system(),
-            make_table: false,
-            whole_sandbox: false,
-            pay_keys: KeyMode::default(),
-            schedule: false,
-        }
-    }
-}
 
 /// A machine that runs.
 #[derive(Debug)]
@@ -85,6 +41,7 @@ pub struct Machine {
     gateway_url: String,
     sandbox_url: Option<String>,
     schedule: Option<Schedule>,
+    guard: Option<Arc<Guard>>,
     servers: Vec<Server>,
     dynamodb: Option<EmbeddedDynamoDb>,
 }
@@ -128,9 +85,10 @@ impl Machine {
             true => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
             false => None,
         };
+        let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
         let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
             Some(_) => None,
-            None => Some(EmbeddedDynamoDb::start(*bind, options.dynamodb_port, options.data.as_deref()).await?),
+            None => Some(EmbeddedDynamoDb::start(&options, guard.as_ref()).await?),
         };
         let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
         let embedded = Embedded {
@@ -170,11 +128,15 @@ impl Machine {
             }
             servers.push(Server::start(listener, sandbox.router(answered)));
         }
-        let functions = Functions::new(&env, clock);
+        let own_env = |function: &str| match &guard {
+            Some(_) => environment::with_own_key(&env, function),
+            None => env.clone(),
+        };
+        let functions = Functions::new(own_env, clock);
         for function in functions.iter() {
             function.warm_up().await?;
         }
-        let routes = Gateway { functions: functions.clone(), clock: clock.clone() }.router();
+        let routes = Gateway { functions: functions.clone(), clock: clock.clone(), guard: guard.clone() }.router();
         servers.push(Server::start(gateway, routes));
         let schedule = options.schedule.then(|| Schedule::start(&functions));
         let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
@@ -189,12 +151,18 @@ impl Machine {
             gateway_url,
             sandbox_url,
             schedule,
+            guard,
             servers,
             dynamodb,
         })
     }
 
-    /// The environment of the functions.
+    /// What functions asked for and their roles do not allow, since this was last called.
+    pub fn take_denied(&self) -> Vec<Denied> {
+        self.guard.as_ref().map(|guard| guard.take_denied()).unwrap_or_default()
+    }
+
+    /// The environment of the functions, but for the access key that names each of them.
     pub fn env(&self) -> &Env {
         &self.env
     }
@@ -231,7 +199,7 @@ impl Machine {
     ///
     /// If it cannot be written.
     pub fn write_env_vars(&self, path: PathBuf) -> Result<(), StartError> {
-        let written = environment::write_env_vars(&path, &self.env, self.listens_everywhere);
+        let written = environment::write_env_vars(&path, &self.functions, self.listens_everywhere);
         written.map_err(|source| StartError::File { path, source })
     }
 

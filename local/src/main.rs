@@ -6,10 +6,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use local::catalog::{self, Catalog, Stock};
 use local::functions::Functions;
+use local::iam::{Policies, TemplateError};
 use local::machine::{Machine, Options};
 use local::pay_keys::{KeyMode, PayKeys};
 use local::sdk::SdkTable;
@@ -127,7 +129,9 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (pay_keys, schedule) = (dev.pay_keys, !dev.no_schedule);
-    let given = Options { bind, data, env, clock, pay_keys, schedule, ..Options::default() };
+    // What may be done at a DynamoDB that is given from outside is decided there.
+    let policies = env.get("AWS_ENDPOINT_URL_DYNAMODB").is_none().then(policies).transpose()?;
+    let given = Options { bind, data, env, clock, pay_keys, schedule, policies, ..Options::default() };
     let options = Options { port, sandbox_port, dynamodb_port, ..given };
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
@@ -164,7 +168,8 @@ async fn run_demo() -> Result<(), Box<dyn Error>> {
     let mut env = Env::default();
     env.set("RUST_LOG", Env::process().get("RUST_LOG").unwrap_or("error"));
     log_for_people(&env)?;
-    let machine = Machine::start(Options { env, ..Options::default() }).await?;
+    let policies = Some(policies()?);
+    let machine = Machine::start(Options { env, policies, ..Options::default() }).await?;
     let outcome = demo::run(&machine, |text| println!("{text}")).await;
     machine.stop().await;
     Ok(outcome?)
@@ -196,6 +201,11 @@ fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
+}
+
+/// What the functions may do on AWS, they may do here.
+fn policies() -> Result<Arc<Policies>, TemplateError> {
+    Policies::read(&root().join("template.yaml")).map(Arc::new)
 }
 
 /// The root of the project: `cargo run` tells where the package is.

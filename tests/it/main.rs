@@ -12,6 +12,7 @@ mod events;
 mod freeze;
 mod function_store_faults;
 mod gateway;
+mod iam;
 mod identities;
 mod login;
 mod machine;

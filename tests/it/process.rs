@@ -17,13 +17,14 @@ const WITHIN: Duration = Duration::from_secs(20);
 
 const FREE_PORTS: [&str; 6] = ["--port", "0", "--sandbox-port", "0", "--dynamodb-port", "0"];
 
-/// A directory with the machine's own `target/dev`.
+/// A directory with the roles, and the machine's own `target/dev`.
 struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("wechat-functions-{}", shared::random::base64url::<12>()));
         std::fs::create_dir_all(&path).unwrap();
+        std::fs::copy(root().join("template.yaml"), path.join("template.yaml")).unwrap();
         Self(path)
     }
 }
@@ -73,6 +74,7 @@ async fn it_says_when_it_is_ready_and_stops_on_a_signal() {
         assert_eq!(env["LoginFunction"]["AWS_ENDPOINT_URL_DYNAMODB"], url(&ready, "dynamodb"));
         let lines = std::fs::read_to_string(directory.0.join("target/dev/functions.env")).unwrap();
         assert!(lines.contains(&format!("\nWECHAT_API_URLS='{}'\n", url(&ready, "wechat"))));
+        assert_eq!(env["LoginFunction"]["AWS_ACCESS_KEY_ID"], "LoginRole");
         signal(&child, name).await;
         let status = tokio::time::timeout(WITHIN, child.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{name}: {status}");

@@ -9,6 +9,7 @@ pub mod dice;
 pub mod dynamodb_proxy;
 pub mod events;
 pub mod http;
+pub mod iam;
 pub mod lambda_proxy;
 pub mod ledger;
 pub mod logs;

@@ -55,6 +55,16 @@ impl World {
         rows.iter().map(|row| row["serial"].as_s().unwrap().clone()).collect()
     }
 
+    /// Somebody deletes all that the table has of the keys.
+    pub async fn forget_keys(&self) {
+        let table = self.table();
+        for mut row in self.rows_at(PARTITION, "").await {
+            let delete = table.client().delete_item().table_name(table.name());
+            let [pk, sk] = ["pk", "sk"].map(|name| row.remove(name).unwrap());
+            delete.key("pk", pk).key("sk", sk).send().await.unwrap();
+        }
+    }
+
     /// How far the refreshes are.
     pub async fn refreshes(&self) -> Option<Row> {
         self.row(PARTITION, "REFRESH").await

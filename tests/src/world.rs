@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::http::HeaderMap;
 use local::functions::Instance;
+use local::iam::Policies;
 use local::machine::{Machine, Options};
 use local::pay_keys::KeyMode;
 use local::sample;
@@ -20,6 +21,7 @@ use shared::random;
 use shared::setup::Setup;
 
 use crate::http::{Client, Reply};
+use crate::iam::POLICIES;
 use crate::{logs, root};
 
 /// The variables that let all tests run against another DynamoDB.
@@ -71,6 +73,10 @@ impl World {
     }
 
     async fn start_in(env: Env, bind: IpAddr, pay_keys: KeyMode) -> Self {
+        Self::start_as(env, bind, pay_keys, Arc::clone(&POLICIES)).await
+    }
+
+    pub(crate) async fn start_as(env: Env, bind: IpAddr, pay_keys: KeyMode, policies: Arc<Policies>) -> Self {
         logs::record();
         let offset_secs = Arc::<AtomicU64>::default();
         // It stands still but for what the test lets pass, so that no second turns at the wrong moment.
@@ -78,7 +84,8 @@ impl World {
             let (start, offset_secs) = (Clock::system().now(), Arc::clone(&offset_secs));
             Clock::from_fn(move || start + Duration::from_secs(offset_secs.load(Ordering::SeqCst)))
         };
-        let given = Options { env, bind, clock: clock.clone(), pay_keys, ..Options::default() };
+        let policies = Some(policies);
+        let given = Options { env, bind, clock: clock.clone(), pay_keys, policies, ..Options::default() };
         let options = Options { make_table: true, whole_sandbox: true, ..given };
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();

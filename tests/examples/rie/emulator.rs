@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 
-use local::functions::logical_id;
+use local::iam::logical_id;
 use serde_json::{Value, json};
 use tests::events::{Door, Invoke, Outcome};
 use tests::http::Client;
@@ -69,7 +69,7 @@ impl Emulator {
             .args(["--runtime-interface-emulator-address", &invocations.to_string()])
             .arg(self.binary(function))
             .env_clear()
-            .envs(variables(world, &logical_id(function)))
+            .envs(variables(world, &logical_id(function, "Function")))
             .env("AWS_LAMBDA_FUNCTION_NAME", function)
             .env("AWS_LAMBDA_FUNCTION_TIMEOUT", "30")
             .stdin(Stdio::null())

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tests::dynamodb_proxy::Kind;
 use tests::ledger::Ledger;
 use tests::refunds::{REFUND, REFUND_QUERY};
 
 use super::notify::assert_paid_once;
-use super::{PART, PRICE, QUANTITY, REQUEST, SKU, STOCK, Scene, number, part_event};
+use super::{NEXT_SWEEP, PART, PRICE, QUANTITY, REQUEST, SKU, STOCK, Scene, number, part_event};
 
 #[tokio::test]
 async fn a_slow_release_lets_nothing_go_that_a_repeat_has_been_accepted_for() {
@@ -105,6 +106,41 @@ async fn a_slow_sweep_gives_nothing_back_for_what_was_paid_after_it_was_closed()
     let history = Ledger::history(after.order(&number).unwrap());
     assert_eq!(history, [("NOTPAY", "create"), ("SUCCESS", "notify")]);
     assert_eq!(after.stock(SKU), i64::try_from(STOCK - QUANTITY).ok());
+}
+
+#[tokio::test]
+async fn a_slow_sweep_keeps_a_refund_that_was_let_go_meanwhile_and_made_all_the_same() {
+    let scene = Scene::start().await;
+    let order = scene.paid().await;
+    scene.world.fault_too(REFUND, json!({ "drop": "after" })).await;
+    scene.world.fault_too(REFUND_QUERY, json!({ "status": 500, "times": 9 })).await;
+    assert_eq!(scene.world.refund(&order, PART, REQUEST).await, "wechat_unavailable");
+    scene.world.sandbox("DELETE", "/faults", Value::Null).await;
+    scene.world.advance(NEXT_SWEEP);
+    // It has moved on the order, and is about to move on the refund.
+    scene.proxy.inject_after("TransactWriteItems", 1, 1, Kind::Hold);
+    let slow = scene.spawn("order-sweeper", b"{}".to_vec()).await;
+    scene.proxy.hanging().await;
+    let_go(&scene, &order).await;
+    scene.proxy.release();
+    let reply: Value = serde_json::from_slice(&slow.await.unwrap().unwrap()).unwrap();
+    assert_eq!((&reply["checked"], &reply["failures"]), (&json!(1), &json!(0)), "{reply}");
+    assert_eq!(scene.world.amounts(&order).await.0, PART);
+    scene.world.sweep_all().await;
+    scene.assert_refunded_once(&order, "let go").await;
+}
+
+/// What a release leaves of a refund.
+async fn let_go(scene: &Scene, order: &str) {
+    let (table, refund) = (scene.world.table(), scene.world.refund_row(order).await.number);
+    let text = |text: String| AttributeValue::S(text);
+    let pk = format!("ORDER#{order}");
+    let delete = table.client().delete_item().table_name(table.name()).key("pk", text(pk.clone()));
+    delete.key("sk", text(format!("REFUND#{refund}"))).send().await.unwrap();
+    let update = table.client().update_item().table_name(table.name()).key("pk", text(pk));
+    let update = update.key("sk", text("ORDER".to_owned())).update_expression("ADD heldFen :less");
+    let less = AttributeValue::N(format!("-{PART}"));
+    update.expression_attribute_values(":less", less).send().await.unwrap();
 }
 
 #[tokio::test]

@@ -78,6 +78,21 @@ async fn what_is_signed_and_does_not_match_goes_to_quarantine() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_create_order_believes_no_more_than_a_query() {
+    let world = World::start().await;
+    let caller = world.caller().await;
+    let number = paid(&world, &caller, "key").await;
+    world.advance(INTERVAL);
+    world.fault(QUERY, json!({ "tamper": "amount", "times": 9 })).await;
+    // WeChat Pay takes no payment twice.
+    let again = caller.order(&world, "key", &cart(&[("demo-mug", 1)])).await;
+    assert_eq!(tests::orders::number(&again), number);
+    let kept = ("QUERY".to_owned(), "amount.total".to_owned(), Some(number.clone()));
+    assert_eq!(world.quarantine().await, [kept]);
+    assert_heals(&world, &caller, &number, "amount").await;
+}
+
+#[tokio::test]
 async fn an_answer_about_another_order_is_none() {
     let world = World::start().await;
     let caller = world.caller().await;

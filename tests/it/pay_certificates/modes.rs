@@ -33,6 +33,22 @@ async fn a_merchant_with_certificates_alone_sells_and_is_told_and_asks() {
 }
 
 #[tokio::test]
+async fn staff_and_the_sweep_find_the_certificates_too() {
+    let world = World::start_with_keys(KeyMode::Certificates, []).await;
+    let buyer = world.untold().await;
+    let (paid, open) = (world.paid_order(&buyer).await, buyer.buy(&world, "demo-mug").await);
+    world.forget_keys().await;
+    assert_eq!(world.refund(&paid, 900, "return").await, "PROCESSING");
+    assert_eq!((world.downloads().await, world.kept_serials().await), (2, world.serials().await));
+    // An instance that has read none meets one that is kept.
+    world.pay_silently(&open).await;
+    world.advance(Duration::from_secs(60));
+    assert_eq!(world.sweep_due().await["failures"], 0);
+    assert_eq!(world.order_row(&open).await.story(), "NOTPAY create, SUCCESS sweep");
+    assert_eq!(world.downloads().await, 2);
+}
+
+#[tokio::test]
 async fn a_merchant_with_both_is_told_by_either() {
     let world = World::start_with_keys(KeyMode::Both, []).await;
     let caller = world.caller().await;

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a measurement that cannot go on has failed")]
 
 pub mod open_orders;
+pub mod packages;
 pub mod peers;
 pub mod phases;
 pub mod profile;

@@ -11,6 +11,7 @@ use stubs::upstreams::{Secrets, Traffic, Upstreams};
 use stubs::wechatpay::notification;
 use tokio::process::Command;
 
+use crate::packages;
 use crate::sizes::Sizes;
 
 /// Invocations after the first one, of which the median is the warm latency.
@@ -138,10 +139,15 @@ pub fn functions() -> Vec<String> {
     names
 }
 
-/// Builds packages as they are released.
+/// Packages as they are released, built by cargo, but for those that cargo-lambda has built already.
 pub async fn release_binaries(packages: &[String]) -> BTreeMap<String, PathBuf> {
-    let packages = packages.iter().flat_map(|name| ["--package", name]);
-    build(&["--release"].into_iter().chain(packages).collect::<Vec<_>>()).await
+    let mut binaries = packages::of(packages::ARCHITECTURES[0], packages);
+    let missing: Vec<_> = packages.iter().filter(|name| !binaries.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        let missing = missing.iter().flat_map(|name| ["--package", name]);
+        binaries.extend(build(&["--release"].into_iter().chain(missing).collect::<Vec<_>>()).await);
+    }
+    binaries
 }
 
 /// A binary that answers as `function` does, once for each way of configuration.

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde_json::json;
 use shared::env::Env;
 
+use crate::env_file;
 use crate::functions::Functions;
 use crate::iam::logical_id;
 use crate::keys::Keys;
-use crate::private_file::write_private;
+use crate::private_file::{write_private, write_private_text};
 
 /// What the functions read; any of it that is set outside wins over what is made here.
 /// The list is that of the contract, and `METRICS_NAMESPACE`: nothing else of the caller's environment reaches a function.
@@ -140,6 +141,12 @@ fn variables(env: &Env, containers: bool) -> BTreeMap<&'static str, String> {
         (value, _) => value.to_owned(),
     };
     names.map(|name| (name, value(name))).collect()
+}
+
+/// Writes the environment as lines of `NAME='value'`, for `cargo lambda watch --env-file` and for shells.
+pub(crate) fn write_env_file(path: &Path, env: &Env) -> io::Result<()> {
+    let names = VARIABLES.into_iter().chain(CREDENTIALS);
+    write_private_text(path, &env_file::lines(names.filter_map(|name| Some((name, env.get(name)?)))))
 }
 
 #[cfg(test)]

@@ -212,6 +212,16 @@ impl Machine {
         written.map_err(|source| StartError::File { path, source })
     }
 
+    /// Writes the same environment as lines of `NAME='value'`, for `cargo lambda watch --env-file` and for shells. Only the
+    /// owner may read the file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_env_file(&self, path: PathBuf) -> Result<(), StartError> {
+        environment::write_env_file(&path, &self.env).map_err(|source| StartError::File { path, source })
+    }
+
     /// Writes the keys of the sandbox's WeChat Pay, for `event` to sign with. Only the owner may read the file. With a
     /// merchant of somebody's own there are none to be written.
     ///

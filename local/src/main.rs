@@ -140,6 +140,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     };
     let env_file = root().join("target/dev/env.json");
     machine.write_env_vars(env_file)?;
+    machine.write_env_file(root().join("target/dev/functions.env"))?;
     machine.write_pay_keys(root().join(PAY_KEYS))?;
     println!("{}", ready(&machine));
     tokio::select! {

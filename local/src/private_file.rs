@@ -8,15 +8,20 @@ use std::path::Path;
 use serde_json::Value;
 use shared::random;
 
+/// Writes JSON as [`write_private_text`] does.
+pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
+    write_private_text(path, &format!("{json:#}\n"))
+}
+
 /// Writes a file that only the owner may read, from the first byte on. Whoever reads it meanwhile has the old one or the
 /// new one, and so has whoever reads it after a crash.
-pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
+pub(crate) fn write_private_text(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}", random::base64url::<12>()));
-    let written = write_new(&temporary, json).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // What cannot be written may not be there either.
         let _ = fs::remove_file(&temporary);
@@ -24,9 +29,9 @@ pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, json: &Value) -> io::Result<()> {
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    writeln!(file, "{json:#}")?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 

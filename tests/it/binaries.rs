@@ -11,14 +11,8 @@ use tests::upstream::ClosedPort;
 use tests::world::World;
 use tests::{binary, root};
 
-/// The variables of a function, as `cargo dev` writes them for `sam local invoke`.
-pub(crate) fn variables(world: &World, function: &str) -> BTreeMap<String, String> {
-    let name = format!("wechat-functions-{}.json", shared::random::base64url::<12>());
-    let path = std::env::temp_dir().join(name);
-    world.machine.write_env_vars(path.clone()).unwrap();
-    let env: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    std::fs::remove_file(path).unwrap();
-    let mut variables: BTreeMap<String, String> = serde_json::from_value(env[function].clone()).unwrap();
+pub(crate) fn variables(world: &World, logical_id: &str) -> BTreeMap<String, String> {
+    let mut variables = tests::variables::variables(world, logical_id);
     variables.insert("RUST_LOG".to_owned(), "trace".to_owned());
     variables
 }

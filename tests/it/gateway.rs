@@ -4,7 +4,7 @@ use local::sample;
 use serde_json::{Value, json};
 use tests::logs;
 use tests::root;
-use tests::world::World;
+use tests::world::{World, reply};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const INVOKE: &str = "/2015-03-31/functions";
@@ -119,4 +119,21 @@ async fn an_event_whose_body_is_no_base64_ends_one_invocation_and_no_more() {
     let failed = world.send("POST", &path, &[], event.to_string()).await;
     assert_eq!((failed.status, failed.header("x-amz-function-error")), (200, "Unhandled"));
     assert_eq!(world.login("demo-code").await.status, 200);
+}
+
+/// A function URL has no routes: the function gets whatever path its client asks for.
+#[tokio::test]
+async fn a_function_url_answers_whatever_its_path_is() {
+    let world = World::start_embedded().await;
+    let instance = world.instance("login").await;
+    for path in ["/", "/login", "/login/", "//", "/a/../b%20c", "/%E7%99%BB%E5%BD%95", "/$default", "/$default/login"] {
+        for query in ["", "x=1", "x=%zz&&="] {
+            let mut event = sample::read(&root(), "login", "function-url").unwrap();
+            event["rawPath"] = path.into();
+            event["rawQueryString"] = query.into();
+            event["requestContext"]["http"]["path"] = path.into();
+            let result = instance.invoke(event.to_string().into_bytes(), world.now()).await.unwrap();
+            assert_eq!(reply(&result).status, 200, "{path} {query}");
+        }
+    }
 }

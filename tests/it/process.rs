@@ -72,6 +72,8 @@ async fn it_says_when_it_is_ready_and_stops_on_a_signal() {
         let env: Value = serde_json::from_slice(&env).unwrap();
         assert_eq!(env["LoginFunction"]["WECHAT_API_URLS"], url(&ready, "wechat"));
         assert_eq!(env["LoginFunction"]["AWS_ENDPOINT_URL_DYNAMODB"], url(&ready, "dynamodb"));
+        let lines = std::fs::read_to_string(directory.0.join("target/dev/functions.env")).unwrap();
+        assert!(lines.contains(&format!("\nWECHAT_API_URLS='{}'\n", url(&ready, "wechat"))));
         assert_eq!(env["LoginFunction"]["AWS_ACCESS_KEY_ID"], "LoginRole");
         signal(&child, name).await;
         let status = tokio::time::timeout(WITHIN, child.wait()).await.unwrap().unwrap();

@@ -7,6 +7,7 @@ pub mod callers;
 pub mod cards;
 pub mod dice;
 pub mod dynamodb_proxy;
+pub mod events;
 pub mod http;
 pub mod iam;
 pub mod lambda_proxy;
@@ -26,6 +27,7 @@ pub mod refunds;
 pub mod sandbox_shop;
 pub mod shop;
 pub mod upstream;
+pub mod variables;
 pub mod world;
 
 use std::collections::BTreeMap;

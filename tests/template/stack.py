@@ -15,7 +15,7 @@ REGIONS = {"aws": "us-east-1", "aws-cn": "cn-northwest-1"}
 SUFFIXES = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn"}
 ABSENT = object()
 
-os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # The translator wants one, whatever it is.
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"  # The translator wants one, whatever it is.
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # It warns of usage metrics that it does not send.
 

@@ -1,0 +1,60 @@
+//! Drives the binaries of a release with AWS's own Runtime Interface Emulator: every sample event of every function,
+//! against a local machine. CONTRIBUTING.md says where the emulator comes from, and `.ci/packages` builds the binaries.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a check that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "it says what it found")]
+
+mod emulator;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use local::functions::Functions;
+use tests::events;
+
+use crate::emulator::Emulator;
+
+#[derive(Parser)]
+struct Options {
+    /// The emulator, `aws-lambda-rie`.
+    #[arg(long, value_name = "PATH")]
+    rie: PathBuf,
+    /// Where the binaries are: `<function>/bootstrap`, as cargo-lambda leaves them.
+    #[arg(long, value_name = "DIR")]
+    binaries: PathBuf,
+    /// Where the emulators' output goes.
+    #[arg(long, value_name = "DIR", default_value = "target/rie")]
+    logs: PathBuf,
+    /// Only functions whose name has this in it.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Options { rie, binaries, logs, only } = Options::parse();
+    let mut functions: Vec<_> = Functions::names().filter(|name| name.contains(&only)).collect();
+    functions.sort_unstable();
+    let door = match Emulator::new(&rie, &binaries, logs, &functions) {
+        Ok(door) => door,
+        Err(problem) => {
+            println!("error: {problem}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (started_at, mut cases, mut differences) = (Instant::now(), 0, 0);
+    for function in &functions {
+        let (at, of_function) = (Instant::now(), events::expected(function).len());
+        let found = events::play(function, &door).await;
+        println!("{function:16} {of_function:3} cases {:6} ms", at.elapsed().as_millis());
+        for difference in &found {
+            println!("{function} {difference}\n  the emulator's output: {}", door.log(function).display());
+        }
+        cases += of_function;
+        differences += found.len();
+    }
+    let (functions, secs) = (functions.len(), started_at.elapsed().as_secs_f64());
+    println!("{functions} functions, {cases} cases, {differences} different, {secs:.1} s");
+    if cases == 0 || differences > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

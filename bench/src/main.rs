@@ -1,5 +1,5 @@
-//! Builds the functions as they are released, or takes the packages that are built already, and checks that none is larger
-//! than its budget: binary, zip, and the crates that it is made of. Numbers that a machine's load has no part in.
+//! Builds the functions as they are released, or takes the packages that are built already, and checks that none is
+//! larger than its budget: binary, zip, and the crates that it is made of. Numbers that a machine's load has no part in.
 #![expect(clippy::expect_used, reason = "a check that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "it says what it found")]
 

@@ -16,8 +16,8 @@ pub(crate) fn lines<'a>(variables: impl Iterator<Item = (&'static str, &'a str)>
     lines
 }
 
-/// The same JSON in other words, if it is JSON. Nothing in single quotes means anything to a shell, but cargo-lambda makes
-/// a line feed of `\n`, which JSON has in a key's text and cannot have as it is.
+/// The same JSON in other words, if it is JSON. Nothing in single quotes means anything to a shell, but cargo-lambda
+/// makes a line feed of `\n`, which JSON has in a key's text and cannot have as it is.
 ///
 /// Source: `remove_quotes` of the crate env-file-reader 0.3.0, which cargo-lambda 1.9.2 reads such files with.
 fn quotable(value: &str) -> String {

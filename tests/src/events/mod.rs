@@ -1,5 +1,5 @@
-//! Every sample event, and the answer to it: what the READMEs of the functions promise. They are sent through a [`Door`]:
-//! to a function in this process, or to the binary that is deployed.
+//! Every sample event, and the answer to it: what the READMEs of the functions promise. They are sent through a
+//! [`Door`]: to a function in this process, or to the binary that is deployed.
 
 mod direct;
 mod orders;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::root;
 use crate::world::{World, reply};
 
-/// An event's name, and what is expected: a reply's body with its `statusCode`, or what a direct function returns, or its
-/// error as `functionError`.
+/// An event's name, and what is expected: a reply's body with its `statusCode`, or what a direct function returns, or
+/// its error as `functionError`.
 pub type Case = (&'static str, Value);
 
 /// What a function has returned, or its error.
@@ -83,8 +83,8 @@ pub fn expected(function: &str) -> Vec<Case> {
 /// Those that leave something behind which changes the next answer: each event is sent to a machine of its own.
 const EACH_ALONE: [&str; 2] = ["order-sweeper", "token-refresher"];
 
-/// Sends every event of a function through a door, made fresh and signed where it ages, and says what has come back that
-/// was not expected. A file without an expectation is a difference too, and so is an expectation without a file.
+/// Sends every event of a function through a door, made fresh and signed where it ages, and says what has come back
+/// that was not expected. A file without an expectation is a difference too, and so is an expectation without a file.
 pub async fn play<D: Door>(function: &str, door: &D) -> Vec<Difference> {
     let expected = expected(function);
     let mut differences = unexpected(function, &expected);

@@ -139,6 +139,11 @@ class Documents(unittest.TestCase):
     def test_the_table_of_the_functions_is_the_templates(self):
         self.assertIn(table.table(Stack()), (ROOT / "docs/aws.md").read_text(encoding="utf-8"))
 
+    def test_tables_are_in_one_piece(self):
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("functions/*/README.md")]:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                self.assertFalse("|---|" in line and line.strip(" |-:"), f"{path}: {line}")
+
     def test_every_parameter_is_described(self):
         text = (ROOT / "docs/aws.md").read_text(encoding="utf-8")
         missing = {name for name in source()["Parameters"] if not re.search(rf"\b{name}\b", text)}

@@ -169,13 +169,16 @@ impl TokenRefresher {
     }
 }
 
-/// Tells how much is left of what ends first, for an alarm that sounds while there is time. Where there is a token of which
-/// the table said nothing, nobody knows.
+/// Tells how much is left of what ends first, for an alarm that sounds while there is time.
 fn tell_what_is_left(results: &[TokenResult], invocation: &Invocation) {
-    let left: Option<Vec<_>> = results.iter().map(|result| result.left).collect();
-    if let Some(least) = left.and_then(|left| left.into_iter().min()) {
+    if let Some(least) = least_left(results) {
         Gauge::TokenSecondsLeft.tell(invocation.function(), invocation.request_id(), least.as_secs());
     }
+}
+
+/// The least of what is known: one of which the table said nothing may have less, and none that is known is passed over.
+fn least_left(results: &[TokenResult]) -> Option<Duration> {
+    results.iter().filter_map(|result| result.left).min()
 }
 
 fn report(results: Vec<TokenResult>, invocation: &Invocation) -> RefreshReply {
@@ -192,4 +195,24 @@ fn report(results: Vec<TokenResult>, invocation: &Invocation) -> RefreshReply {
         }
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_which_nobody_knows_does_not_hide_the_others() {
+        let result = |left: Option<u64>| TokenResult {
+            app_id: "wx".to_owned(),
+            kind: TokenKind::AccessToken,
+            outcome: Ok(None),
+            left: left.map(Duration::from_secs),
+        };
+        let least = |left: &[Option<u64>]| least_left(&left.iter().copied().map(result).collect::<Vec<_>>());
+        assert_eq!(least(&[Some(7200), None, Some(0)]), Some(Duration::ZERO));
+        assert_eq!(least(&[Some(7200), Some(300)]), Some(Duration::from_secs(300)));
+        assert_eq!(least(&[None, None]), None);
+        assert_eq!(least(&[]), None);
+    }
 }

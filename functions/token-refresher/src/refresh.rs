@@ -91,7 +91,8 @@ impl Refresher {
     /// answer.
     pub(crate) async fn left_in_table(&self, task: Task<'_>, kind: TokenKind) -> Option<Duration> {
         let id = TokenId { app_id: task.app.app_id.clone(), kind };
-        match self.rows.read(&id, task.deadline).await {
+        // The task's own may be over.
+        match self.rows.read(&id, task.invocation.deadline()).await {
             Ok(row) => Some(row.value.map_or(Duration::ZERO, |held| held.left(self.clock.moment()))),
             Err(StoreError::Corrupt(_)) => Some(Duration::ZERO),
             Err(_) => None,

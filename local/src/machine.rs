@@ -128,9 +128,10 @@ impl Machine {
             }
             servers.push(Server::start(listener, sandbox.router(answered)));
         }
-        let own_env = |function: &str| match &guard {
-            Some(_) => environment::with_own_key(&env, function),
-            None => env.clone(),
+        let has_own_keys = guard.is_some() && !environment::has_given_key(outside, &embedded);
+        let own_env = |function: &str| match has_own_keys {
+            true => environment::with_own_key(&env, function),
+            false => env.clone(),
         };
         let functions = Functions::new(own_env, clock);
         for function in functions.iter() {

@@ -3,6 +3,7 @@
 
 mod asked;
 mod guard;
+mod policy;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ impl Policies {
     pub fn unused(&self) -> BTreeSet<Grant> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = self.grants().into_iter().filter(|grant| !used.contains(grant));
-        unused.filter(|grant| is_role(&grant.role) && is_enforced(&grant.action)).collect()
+        unused.filter(|grant| is_enforced(&grant.action)).collect()
     }
 
     /// Decides as IAM does: each action needs one statement that allows it on the resource and on all of the keys.

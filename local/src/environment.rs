@@ -68,10 +68,7 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
             env.set(name, value);
         }
     }
-    let has_secret = VARIABLES.iter().any(|name| name.ends_with("_SECRET_ARN") && outside.get(name).is_some());
-    let other_lambda = outside.get("AWS_ENDPOINT_URL_LAMBDA").is_some();
-    let needs_credentials = embedded.dynamodb_url.is_none() || other_lambda || has_secret;
-    for name in CREDENTIALS.into_iter().filter(|_| needs_credentials) {
+    for name in CREDENTIALS.into_iter().filter(|_| calls_outside(outside, embedded)) {
         if let Some(value) = outside.get(name) {
             env.set(name, value);
         }
@@ -79,12 +76,21 @@ pub(crate) fn build(outside: &Env, embedded: &Embedded, keys: &Keys) -> Env {
     env
 }
 
-/// The environment of one function: its access key names its role, unless somebody has given one for all.
+fn calls_outside(outside: &Env, embedded: &Embedded) -> bool {
+    let has_secret = VARIABLES.iter().any(|name| name.ends_with("_SECRET_ARN") && outside.get(name).is_some());
+    let other_lambda = outside.get("AWS_ENDPOINT_URL_LAMBDA").is_some();
+    embedded.dynamodb_url.is_none() || other_lambda || has_secret
+}
+
+/// Whether the functions have somebody's access key, whatever it is: DynamoDB Local takes any, and has a table of each.
+pub(crate) fn has_given_key(outside: &Env, embedded: &Embedded) -> bool {
+    calls_outside(outside, embedded) && outside.get(ACCESS_KEY_ID).is_some()
+}
+
+/// The environment of one function, whose access key names its role.
 pub(crate) fn with_own_key(env: &Env, function: &str) -> Env {
     let mut env = env.clone();
-    if env.get(ACCESS_KEY_ID) == Some(NOBODY) {
-        env.set(ACCESS_KEY_ID, logical_id(function, "Role"));
-    }
+    env.set(ACCESS_KEY_ID, logical_id(function, "Role"));
     env
 }
 
@@ -180,7 +186,7 @@ mod tests {
         assert_eq!((env.get("WECHAT_API_URLS"), env.get("WECHATPAY_API_URLS")), (None, None));
         // A secret is read from AWS.
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
-        assert_eq!(with_own_key(&env, "user-info").get("AWS_ACCESS_KEY_ID"), Some("AKIA"));
+        assert!(has_given_key(&outside, &embedded));
     }
 
     #[test]
@@ -191,7 +197,22 @@ mod tests {
         let embedded = Embedded { dynamodb_url: url.clone(), sandbox_url: url, gateway_url, notify_url };
         let env = build(&outside, &embedded, &Keys::random(false));
         assert_eq!(env.get("AWS_ACCESS_KEY_ID"), Some("local"));
+        assert!(!has_given_key(&outside, &embedded));
         assert_eq!(with_own_key(&env, "user-info").get("AWS_ACCESS_KEY_ID"), Some("UserInfoRole"));
         assert_eq!(env.get("AWS_REGION"), Some("eu-west-1"));
+    }
+
+    #[test]
+    fn a_given_key_is_known_by_having_been_given() {
+        let embedded = |dynamodb_url: Option<&str>| Embedded {
+            dynamodb_url: dynamodb_url.map(str::to_owned),
+            sandbox_url: None,
+            gateway_url: String::new(),
+            notify_url: String::new(),
+        };
+        let outside = Env::from_iter([("AWS_ACCESS_KEY_ID", "local")]);
+        assert!(has_given_key(&outside, &embedded(None)));
+        assert!(!has_given_key(&outside, &embedded(Some("http://127.0.0.1:1"))), "it does not reach them");
+        assert!(!has_given_key(&Env::default(), &embedded(None)));
     }
 }

@@ -26,3 +26,4 @@ mod sandbox;
 mod schedule;
 pub mod sdk;
 mod server;
+mod start;

@@ -1,32 +1,24 @@
 //! The whole local machine: DynamoDB, the WeChat sandbox, the functions and the gateway, in one process.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use shared::env::{ConfigError, Env};
-use shared::net::{HttpClient, Tls};
-use shared::setup::Setup;
 
-use crate::catalog::{self, CatalogError};
-use crate::demo_user::{self, SeedError};
-use crate::dynamodb::{self, EmbeddedDynamoDb};
-use crate::environment::{self, Embedded};
+use crate::catalog::CatalogError;
+use crate::demo_user::SeedError;
+use crate::dynamodb::EmbeddedDynamoDb;
+use crate::environment;
 use crate::functions::Functions;
 use crate::gateway::Gateway;
-use crate::halves::Halves;
 use crate::iam::{Denied, Guard};
-use crate::kept_orders;
-use crate::keys::Keys;
 pub use crate::options::Options;
 use crate::pay_keys::PayKeys;
-use crate::sandbox::Sandbox;
-use crate::sandbox::pay::Post;
 use crate::schedule::Schedule;
-use crate::sdk::SdkTable;
 pub use crate::server::BindError;
-use crate::server::{self, Server};
+use crate::server::Server;
+use crate::start::{self, Doors};
 
 /// A machine that runs.
 #[derive(Debug)]
@@ -75,82 +67,29 @@ impl Machine {
     ///
     /// If a port is in use, or the environment outside is not complete and correct.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let Options { bind, clock, env: outside, .. } = &options;
-        let wants_pay_keys = environment::wants_pay_keys(outside);
-        let mut keys = keys(options.data.clone(), wants_pay_keys).await?;
-        keys.pay.mode = options.pay_keys;
-        let gateway = server::bind(*bind, options.port, "--port").await?;
-        let halves = Halves::wanted(outside);
-        let sandbox = match halves.is_any_wanted() {
-            true => Some(server::bind(*bind, options.sandbox_port, "--sandbox-port").await?),
-            false => None,
-        };
+        let keys = start::keys(&options).await?;
         let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
-        let dynamodb = match outside.get("AWS_ENDPOINT_URL_DYNAMODB") {
-            Some(_) => None,
-            None => Some(EmbeddedDynamoDb::start(&options, guard.as_ref()).await?),
-        };
-        let gateway_address = gateway.local_addr().map_err(StartError::Thread)?;
-        let embedded = Embedded {
-            dynamodb_url: dynamodb.as_ref().map(|dynamodb| url(dynamodb.address)),
-            sandbox_url: sandbox
-                .as_ref()
-                .map(|listener| listener.local_addr().map(url))
-                .transpose()
-                .map_err(StartError::Thread)?,
-            gateway_url: url(gateway_address),
-            notify_url: format!("http://127.0.0.1:{}/pay-notify", gateway_address.port()),
-        };
-        let env = environment::build(outside, &embedded, &keys);
-        let setup = Setup::new(env.clone(), clock.clone())?;
-        let table = SdkTable::from_env(&env)?;
-        dynamodb::ensure_table(&table, options.make_table || !is_aws(&env)).await?;
-        if dynamodb.is_some() {
-            catalog::load(&table).await?;
-            dynamodb::forget_tokens(&table).await?;
-        }
-
+        let Doors { gateway, sandbox, dynamodb, embedded } = Doors::open(&options, guard.as_ref()).await?;
+        let env = environment::build(&options.env, &embedded, &keys);
+        let table = start::table(&options, &env, dynamodb.is_some()).await?;
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
-            halves.warn_of_foreign_keys(outside);
-            let answered = if options.whole_sandbox { Halves::BOTH } else { halves };
-            // In a kept table are people of the sandbox before.
-            let is_kept = dynamodb.is_some() && options.data.is_some();
-            let knows_people = halves.wechat && !is_kept;
-            let http = HttpClient::new(&Tls::from_env(&env)?, clock);
-            let post = Post::new(http, &embedded.notify_url, format!("{}/pay-notify", embedded.gateway_url));
-            let sandbox = Sandbox::new(&setup.apps().await?, clock, keys.pay.clone(), post, knows_people);
-            if let (Some(_), true, Some(user)) = (&dynamodb, halves.wechat, sandbox.demo_user()) {
-                demo_user::seed(&setup, &table, &user).await?;
-            }
-            if dynamodb.is_some() {
-                sandbox.remember(kept_orders::read(&table).await?);
-            }
-            servers.push(Server::start(listener, sandbox.router(answered)));
+            let routes = start::sandbox(&options, &env, &embedded, &keys.pay, &table).await?;
+            servers.push(Server::start(listener, routes));
         }
-        let own_env = |function: &str| match &guard {
-            Some(_) => environment::with_own_key(&env, function),
-            None => env.clone(),
-        };
-        let functions = Functions::new(own_env, clock);
-        for function in functions.iter() {
-            function.warm_up().await?;
-        }
-        let routes = Gateway { functions: functions.clone(), clock: clock.clone(), guard: guard.clone() }.router();
+        let functions = start::functions(&options, &env, &embedded).await?;
+        let clock = options.clock.clone();
+        let routes = Gateway { functions: functions.clone(), clock, guard: guard.clone() }.router();
         servers.push(Server::start(gateway, routes));
-        let schedule = options.schedule.then(|| Schedule::start(&functions));
-        let (gateway_url, sandbox_url) = (embedded.gateway_url, embedded.sandbox_url);
-        let (pay_keys, has_own_merchant) = (keys.pay, wants_pay_keys);
-        let listens_everywhere = options.bind.is_unspecified();
         Ok(Self {
+            schedule: options.schedule.then(|| Schedule::start(&functions)),
             functions,
             env,
-            pay_keys,
-            has_own_merchant,
-            listens_everywhere,
-            gateway_url,
-            sandbox_url,
-            schedule,
+            pay_keys: keys.pay,
+            has_own_merchant: environment::wants_pay_keys(&options.env),
+            listens_everywhere: options.bind.is_unspecified(),
+            gateway_url: embedded.gateway_url,
+            sandbox_url: embedded.sandbox_url,
             guard,
             servers,
             dynamodb,
@@ -171,7 +110,7 @@ impl Machine {
     pub fn unguarded_env(&self) -> Env {
         let mut env = self.env.clone();
         if let Some(dynamodb) = &self.dynamodb {
-            env.set("AWS_ENDPOINT_URL_DYNAMODB", url(dynamodb.unguarded));
+            env.set("AWS_ENDPOINT_URL_DYNAMODB", start::url(dynamodb.unguarded));
         }
         env
     }
@@ -248,32 +187,4 @@ impl Machine {
             dynamodb.stop().await;
         }
     }
-}
-
-/// Makes them on another thread, because it takes long.
-async fn keys(data: Option<PathBuf>, wants_pay_keys: bool) -> Result<Keys, StartError> {
-    let make = move || {
-        let Some(path) = data else { return Ok(Keys::random(wants_pay_keys)) };
-        let keys = std::fs::create_dir_all(&path).and_then(|()| Keys::kept_in(&path, wants_pay_keys));
-        keys.map_err(|source| StartError::File { path, source })
-    };
-    tokio::task::spawn_blocking(make).await.map_err(|err| StartError::Thread(io::Error::other(err)))?
-}
-
-/// Where a part that listens on `address` is reached from this machine.
-fn url(mut address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
-    format!("http://{address}")
-}
-
-/// On AWS nobody expects a program on a laptop to make a table.
-fn is_aws(env: &Env) -> bool {
-    let endpoint = env.get("AWS_ENDPOINT_URL_DYNAMODB").and_then(|url| url::Url::parse(url).ok());
-    let host = endpoint.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
-    host.ends_with(".amazonaws.com")
-        || host.ends_with(".amazonaws.eu")
-        || host.ends_with(".amazonaws.com.cn")
-        || host.ends_with(".api.aws")
 }

@@ -14,6 +14,7 @@ use shared::env::Env;
 use tests::apps::OFFICIAL_ACCOUNT;
 use tests::callers::CODE2SESSION;
 use tests::http::Client;
+use tests::variables::variables;
 use tests::world::World;
 use tokio::io::AsyncWriteExt as _;
 
@@ -207,4 +208,17 @@ async fn nothing_is_loaded_into_a_dynamodb_from_outside() {
     assert_eq!(world.login("demo-code").await.status, 200);
     assert!(world.rows_at("CARD#", "CARD").await.is_empty());
     assert_eq!(world.rows_at("USER#", "USER").await.len(), 1, "and of the demo users there is the one who logged in");
+}
+
+#[tokio::test]
+async fn an_access_key_that_is_given_is_that_of_all_functions_whatever_it_is() {
+    let outside = World::start_embedded().await;
+    let url = outside.machine.dynamodb_url();
+    // DynamoDB Local has a database of its own for each key.
+    for key in ["local", "another"] {
+        let world = World::start_with([("AWS_ENDPOINT_URL_DYNAMODB", url), ("AWS_ACCESS_KEY_ID", key)]).await;
+        for function in ["LoginFunction", "OrderSweeperFunction"] {
+            assert_eq!(variables(&world, function)["AWS_ACCESS_KEY_ID"], key, "{function}");
+        }
+    }
 }

@@ -240,10 +240,8 @@ fn outside() -> Env {
     let process = Env::process();
     let mut env = Env::default();
     if process.get(DYNAMODB[0]).is_some() {
-        for name in DYNAMODB {
-            if let Some(value) = process.get(name) {
-                env.set(name, value);
-            }
+        for (name, value) in DYNAMODB.into_iter().filter_map(|name| Some((name, process.get(name)?))) {
+            env.set(name, value);
         }
         env.set("TABLE_NAME", format!("test-{}", random::base64url::<12>()));
     }

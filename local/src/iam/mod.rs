@@ -3,6 +3,7 @@
 
 mod asked;
 mod guard;
+mod policy;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ impl Policies {
     pub fn unused(&self) -> BTreeSet<Grant> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = self.grants().into_iter().filter(|grant| !used.contains(grant));
-        unused.filter(|grant| is_role(&grant.role) && is_enforced(&grant.action)).collect()
+        unused.filter(|grant| is_enforced(&grant.action)).collect()
     }
 
     /// Decides as IAM does: each action needs one statement that allows it on the resource and on all of the keys.
@@ -81,7 +82,7 @@ impl Policies {
             let allowing = |statement: &&Statement| statement.allows(action, asked);
             let Some(statement) = statements.iter().find(allowing) else {
                 let (role, action, resources) = (role.to_owned(), action.clone(), asked.resources.clone());
-                let partitions = asked.keys.iter().map(|key| partition(key)).collect();
+                let partitions = asked.keys.iter().map(|key| partition(key.as_deref())).collect();
                 return Err(Denied { role, action, resources, partitions });
             };
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +94,8 @@ impl Policies {
 
 impl Statement {
     fn allows(&self, action: &str, asked: &Asked) -> bool {
-        let fits = |key: &String| self.keys.iter().flatten().any(|pattern| is_like(key, pattern));
+        let patterns = || self.keys.iter().flatten();
+        let fits = |key: &Option<String>| key.as_ref().is_some_and(|key| patterns().any(|it| is_like(key, it)));
         self.actions.iter().any(|allowed| allowed == action)
             && asked.resources.iter().all(|resource| self.resources.contains(resource))
             && (self.keys.is_none() || asked.keys.iter().all(fits))
@@ -118,7 +120,7 @@ impl Statement {
     fn needed(&self, role: &str, action: &str, asked: &Asked) -> Vec<Grant> {
         let is_needed = |grant: &Grant| {
             let keys = grant.keys.as_ref();
-            let fits = keys.is_none_or(|pattern| asked.keys.iter().any(|key| is_like(key, pattern)));
+            let fits = keys.is_none_or(|pattern| asked.keys.iter().flatten().any(|key| is_like(key, pattern)));
             grant.action == action && asked.resources.contains(&grant.resource) && fits
         };
         self.grants(role).into_iter().filter(is_needed).collect()
@@ -153,11 +155,11 @@ fn is_enforced(action: &str) -> bool {
 }
 
 /// What a key may be called in a message: it ends where an id begins.
-fn partition(key: &str) -> String {
-    match key.split_once('#') {
-        Some((kind, _)) => format!("{kind}#*"),
-        None if key.bytes().all(|byte| byte.is_ascii_uppercase()) => key.to_owned(),
-        None => "?".to_owned(),
+fn partition(key: Option<&str>) -> String {
+    match key.map(|key| (key, key.split_once('#'))) {
+        Some((_, Some((kind, _)))) => format!("{kind}#*"),
+        Some((key, None)) if key.bytes().all(|byte| byte.is_ascii_uppercase()) => key.to_owned(),
+        _ => "?".to_owned(),
     }
 }
 
@@ -225,7 +227,7 @@ mod tests {
 
     fn get(keys: &[&str]) -> Asked {
         let actions = BTreeSet::from(["dynamodb:GetItem".to_owned()]);
-        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let keys = keys.iter().map(|key| Some((*key).to_owned())).collect();
         Asked { actions, resources: TABLES.map(str::to_owned).into(), keys }
     }
 
@@ -237,6 +239,22 @@ mod tests {
         assert!(policies("${Table.Arn}", &["A#*"]).check("LoginRole", &get(&["A#1"])).is_err());
         assert!(policies("${TableArn}", &["A#*"]).check("LoginRole", &get(&["A#1"])).is_err());
         assert!(policies(both, &["A#*"]).check("LogoutRole", &get(&["A#1"])).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_not_understood_needs_a_statement_without_a_condition() {
+        let mut policies = policies("${Table.Arn} ${TableArn}", &["*"]);
+        let unknown = || Asked { keys: [None, Some("A#1".to_owned())].into(), ..get(&[]) };
+        assert_eq!(
+            policies.check("LoginRole", &unknown()).unwrap_err().partitions,
+            ["?", "A#*"].map(str::to_owned).into()
+        );
+        // Of no keys all fit, as on AWS.
+        assert!(policies.check("LoginRole", &get(&[])).is_ok());
+        for statement in policies.roles.values_mut().flatten() {
+            statement.keys = None;
+        }
+        assert!(policies.check("LoginRole", &unknown()).is_ok());
     }
 
     #[test]
@@ -252,8 +270,9 @@ mod tests {
 
     #[test]
     fn a_message_names_no_key() {
-        assert_eq!(partition("OPENID#wx1#oSecret"), "OPENID#*");
-        assert_eq!(partition("QUARANTINE"), "QUARANTINE");
-        assert_eq!(partition("oSecret"), "?");
+        assert_eq!(partition(Some("OPENID#wx1#oSecret")), "OPENID#*");
+        assert_eq!(partition(Some("QUARANTINE")), "QUARANTINE");
+        assert_eq!(partition(Some("oSecret")), "?");
+        assert_eq!(partition(None), "?");
     }
 }

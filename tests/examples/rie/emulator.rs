@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 
 use local::iam::logical_id;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tests::events::{Door, Invoke, Outcome};
 use tests::http::Client;
 use tests::patience::until;
@@ -21,6 +21,9 @@ use tokio::process::{Child, Command};
 ///
 /// Source: README of aws-lambda-runtime-interface-emulator.
 const INVOCATIONS: &str = "/2015-03-31/functions/function/invocations";
+
+/// How the last line of a function begins whose emulator is gone: `lambda_runtime` asks it for the next event in vain.
+const LAST_WORDS: &str = "Error: hyper_util::client::legacy::Error(";
 
 /// How often it is started: somebody else may take a port that was free.
 const STARTS: usize = 3;
@@ -60,6 +63,21 @@ impl Emulator {
     /// What the emulator of a function, and the function, have written.
     pub(crate) fn log(&self, function: &str) -> PathBuf {
         self.logs.join(format!("{function}.log"))
+    }
+
+    /// What is wrong with the lines that a function has written. They are not shown: what is no JSON may be anything.
+    pub(crate) fn stray_lines(&self, function: &str) -> Vec<String> {
+        let path = self.log(function);
+        let log = std::fs::read_to_string(&path).expect("the log can be read");
+        let lines = log.lines().enumerate().filter(|(_, line)| !is_of_emulator(line) && !line.starts_with(LAST_WORDS));
+        let (json, stray): (Vec<_>, Vec<_>) =
+            lines.partition(|(_, line)| serde_json::from_str::<Map<String, Value>>(line).is_ok());
+        let place = |at: usize| format!("wrote a line that is no JSON object: {}:{at}", path.display());
+        let mut problems: Vec<_> = stray.into_iter().map(|(at, _)| place(at + 1)).collect();
+        if json.is_empty() {
+            problems.push(format!("wrote no line of its own: {}", path.display()));
+        }
+        problems
     }
 
     fn spawn(&self, world: &World, function: &str, [api, invocations]: [SocketAddr; 2]) -> Child {
@@ -113,6 +131,14 @@ impl Invoke for Running {
             status => Err(json!({ "emulator": status, "body": String::from_utf8_lossy(&reply.body) })),
         }
     }
+}
+
+/// Whether the emulator wrote a line, and not the function in it: `21 Nov 2026 19:02:33,963 [INFO] (rapid) ..`, or what
+/// Lambda writes around an invocation.
+fn is_of_emulator(line: &str) -> bool {
+    let is_around = ["START", "END", "REPORT"].iter().any(|word| line.starts_with(&format!("{word} RequestId: ")));
+    let logged = line.split_once(" [").filter(|(time, _)| time.starts_with(|first: char| first.is_ascii_digit()));
+    is_around || logged.is_some_and(|(_, rest)| rest.contains("] (rapid) "))
 }
 
 /// Two addresses that are free now.

@@ -195,6 +195,20 @@ class Broken(unittest.TestCase):
         path = "OrderSweeperFailures/Properties/MaximumRetryAttempts"
         self.assert_found_with(path, 2, "a run of order-sweeper that failed is repeated, or lost")
 
+    def test_orders_that_are_taken_and_not_swept(self):
+        path = "OrderSweeperSchedule/Properties/State"
+        live = {"Fn::If": ["IsLiveWithPayments", "ENABLED", "DISABLED"]}
+        self.assert_found_with(path, live, "orders are not swept", "schedule of order-sweeper is DISABLED")
+        taken = {
+            "CreateOrderRoute": ["POST /create-order is no public function"],
+            "CreateOrderPermission": [],
+            "CreateOrderUrl": ["URLs of"],
+        }
+        for name, also in taken.items():
+            problem = f"with Payments=draining, orders are taken by ['{name}']"
+            self.assert_found_without(f"{name}/Condition", problem, *also, FunctionUrls="true", Payments="draining")
+        self.assert_found_without("CreateOrderRoute/DependsOn", "CreateOrderRoute is there before the sweep")
+
     def test_ways_out(self):
         path = "TokenRefresherFunction/Properties/VpcConfig"
         self.assert_found_without(path, "token-refresher is not in the VPC")

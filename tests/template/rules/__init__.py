@@ -1,6 +1,6 @@
 """What has to hold of every deployment: each rule takes a `Stack` and yields what is wrong with it, in words."""
 
-from rules import data, door, functions, network, operations, policies
+from rules import data, door, functions, network, operations, payments, policies
 
 RULES = [
     functions.functions_are_those_of_the_folders,
@@ -19,6 +19,7 @@ RULES = [
     door.notifications_come_to_the_route,
     operations.schedules_send_an_empty_object,
     operations.no_scheduled_run_is_lost_or_repeated,
+    payments.orders_are_taken_only_where_they_are_swept,
     network.the_right_functions_go_out_by_the_fixed_address,
     network.private_subnets_go_out_by_the_nat_alone,
     network.the_nat_has_the_address,

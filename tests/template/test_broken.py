@@ -177,6 +177,14 @@ class Broken(unittest.TestCase):
         self.assert_found_without(f"{table}/PointInTimeRecoverySpecification", "no point-in-time recovery")
         self.assert_found_without("Table/DeletionPolicy", "Table is deleted with the stack")
         self.assert_found_without("SealKeySecret/UpdateReplacePolicy", "SealKeySecret is deleted with the stack")
+        self.assert_found_without("NatGatewayIp/DeletionPolicy", "NatGatewayIp is deleted with the stack")
+
+    def test_what_a_deployment_that_failed_leaves_behind(self):
+        for name in ("SealKeySecret", "NatGatewayIp"):
+            self.assert_found_with(f"{name}/DeletionPolicy", "Retain", f"{name} is left behind by a deployment that")
+        path = "Table/DeletionPolicy"
+        self.assert_found_with(path, "RetainExceptOnCreate", "Table stops the rollback of a deployment that failed")
+        self.assert_found_with("LoginLogGroup/DeletionPolicy", "Retain", "LoginLogGroup is left behind by the stack")
 
     def test_secrets_in_the_wrong_place(self):
         path = "UserInfoFunction/Properties/Environment/Variables/SEAL_KEY"

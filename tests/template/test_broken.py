@@ -127,7 +127,8 @@ class Broken(unittest.TestCase):
         self.assert_found_with(path, key, "KmsKeyPolicy may use the key by itself", KmsKeyArn=arn)
 
     def test_a_function_without_a_route(self):
-        self.assert_found_without("CardExtRoute", "card-ext has no route", "the stage may be there before its routes")
+        early = ("the stage may be there before its routes", "HttpApiStage waits for CardExtRoute, which is not there")
+        self.assert_found_without("CardExtRoute", "card-ext has no route", *early)
 
     def test_a_route_to_staffs_function(self):
         def change(resources):
@@ -208,7 +209,7 @@ class Broken(unittest.TestCase):
         live = {"Fn::If": ["IsLiveWithPayments", "ENABLED", "DISABLED"]}
         self.assert_found_with(path, live, "orders are not swept", "schedule of order-sweeper is DISABLED")
         taken = {
-            "CreateOrderRoute": ["POST /create-order is no public function"],
+            "CreateOrderRoute": ["POST /create-order is no public function", "waits for CreateOrderIntegration"],
             "CreateOrderPermission": [],
             "CreateOrderUrl": ["URLs of"],
         }
@@ -227,6 +228,45 @@ class Broken(unittest.TestCase):
         self.assert_found_with(path, True, "the NAT instance drops what it is to forward", Egress="nat-instance")
         path = "NatInstanceIpAssociation/Properties/InstanceId"
         self.assert_found_with(path, "i-1", "the address is on another instance", Egress="nat-instance")
+
+    def test_what_waits_for_itself_or_for_nothing(self):
+        path = "NatInstanceSecurityGroup/DependsOn"
+        self.assert_found_with(path, "FunctionSecurityGroup", "these wait for each other", Egress="nat-instance")
+        path = "LoginFunction/DependsOn"
+        self.assert_found_with(
+            path, "PrivateRoute", "LoginFunction waits for PrivateRoute, which is not", Egress="none"
+        )
+
+    def test_functions_before_the_way_out(self):
+        path = "FunctionSecurityGroup/DependsOn"
+        missing = "token-refresher enters the VPC before there is"
+        self.assert_found_with(path, ["PrivateRoute", "PrivateSubnetARoutes"], f"{missing} PrivateSubnetBRoutes")
+        others = ["PrivateSubnetARoutes", "PrivateSubnetBRoutes"]
+        self.assert_found_with(path, others, f"{missing} PrivateRoute", f"{missing} Nat")
+        self.assert_found_without(
+            "Nat/DependsOn", "Nat is made before there is", EipAllocationId="eipalloc-1", EgressIps="1"
+        )
+        path = "PrivateRoute/Properties/InstanceId"
+        host = {"Fn::If": ["NatInstance", {"Ref": "NatInstanceHost"}, {"Ref": "AWS::NoValue"}]}
+        self.assert_found_with(
+            path,
+            host,
+            "functions go out by the NAT instance before it has the address",
+            "token-refresher enters the VPC before there is NatInstanceIpAssociation",
+            Egress="nat-instance",
+        )
+
+    def test_a_nat_instance_that_only_runs(self):
+        path = "NatInstanceHost/CreationPolicy"
+        self.assert_found_without(path, "the NAT instance counts as ready at once", Egress="nat-instance")
+        path = "NatInstanceAlarm/Properties/TreatMissingData"
+        stopped = "nobody hears of a NAT instance that is stopped"
+        self.assert_found_with(path, "missing", stopped, Egress="nat-instance", Live="true")
+        path = "NatInstanceTemplate/Properties/LaunchTemplateData/UserData/Fn::Base64/Fn::Sub"
+        good = source()["Resources"]["NatInstanceTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
+        trap = next(line for line in good["Fn::Base64"]["Fn::Sub"].splitlines() if line.startswith("trap"))
+        script = good["Fn::Base64"]["Fn::Sub"].replace(trap + "\n", "") + trap + "\n"
+        self.assert_found_with(path, script, "does not say that it could not be set up", Egress="nat-instance")
 
     def test_alarms(self):
         def change(resources):

@@ -1,6 +1,6 @@
 """What has to hold of every deployment: each rule takes a `Stack` and yields what is wrong with it, in words."""
 
-from rules import data, door, functions, network, operations, payments, policies
+from rules import data, door, functions, network, operations, payments, policies, ready
 
 RULES = [
     functions.functions_are_those_of_the_folders,
@@ -23,6 +23,10 @@ RULES = [
     network.the_right_functions_go_out_by_the_fixed_address,
     network.private_subnets_go_out_by_the_nat_alone,
     network.the_nat_has_the_address,
+    ready.everything_can_be_made_in_some_order,
+    ready.functions_enter_the_vpc_when_there_is_a_way_out,
+    ready.the_nat_instance_is_ready_when_it_forwards,
+    ready.a_nat_instance_that_is_stopped_raises_its_alarm,
     data.data_outlives_everything,
     data.the_table_is_the_contracts,
     data.secrets_are_empty_but_for_the_seal_key,

@@ -2,6 +2,7 @@
 decided. What only a deployment knows, such as an ARN, stays the intrinsic function that it is."""
 
 import copy
+import functools
 import logging
 import os
 from pathlib import Path
@@ -23,6 +24,12 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)  # It warns of usage 
 
 def source():
     """template.yaml, as it is written."""
+    return copy.deepcopy(parsed())
+
+
+@functools.cache
+def parsed():
+    """The same, for all."""
     return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 

@@ -53,7 +53,7 @@ def the_nat_instance_is_ready_when_it_forwards(stack):
     works = [number for number, line in enumerate(commands) if "iptables" in line or "ip_forward" in line]
     if not commands[0].startswith("set -e") or not tells or tells[0] > min(works):
         yield "the NAT instance does not say that it could not be set up"
-    for part in ("--exit-code $?", "--stack prod ", "--resource NatInstanceHost ", " EXIT"):
+    for part in ("-e $?", "--stack prod ", "--resource NatInstanceHost ", " EXIT"):
         if not tells or part not in commands[tells[0]]:
             yield f"the signal of the NAT instance lacks {part.strip()}"
 

@@ -2,10 +2,12 @@
 decided. What only a deployment knows, such as an ARN, stays the intrinsic function that it is."""
 
 import copy
+import functools
 import logging
 import os
 from pathlib import Path
 
+import graph
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -22,6 +24,12 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)  # It warns of usage 
 
 def source():
     """template.yaml, as it is written."""
+    return copy.deepcopy(parsed())
+
+
+@functools.cache
+def parsed():
+    """The same, for all."""
     return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
@@ -32,19 +40,27 @@ class NoManagedPolicies:
         return {}
 
 
-class Stack:
-    """One deployment: `parameters` beside the defaults, in a partition."""
+def values_of(template, parameters):
+    """The value of every parameter: what is given, or its default."""
+    declared = template["Parameters"]
+    unknown = parameters.keys() - declared.keys()
+    assert not unknown, f"no such parameters: {unknown}"
+    return {name: parameters.get(name, parameter.get("Default")) for name, parameter in declared.items()}
 
-    def __init__(self, template=None, partition="aws", **parameters):
-        template = copy.deepcopy(template or source())
-        declared = template["Parameters"]
-        unknown = parameters.keys() - declared.keys()
-        assert not unknown, f"no such parameters: {unknown}"
-        values = {name: parameters.get(name, parameter.get("Default")) for name, parameter in declared.items()}
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::Serverless::Function":  # As `sam package` does it.
-                resource["Properties"]["CodeUri"] = f"s3://packages/{resource['Properties']['CodeUri']}"
-        expanded = transform(template, values, NoManagedPolicies())
+
+def expand(template, values):
+    """The template as CloudFormation sees it after SAM's transform."""
+    template = copy.deepcopy(template)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":  # As `sam package` does it.
+            resource["Properties"]["CodeUri"] = f"s3://packages/{resource['Properties']['CodeUri']}"
+    return transform(template, values, NoManagedPolicies())
+
+
+class Deployment:
+    """What the parameters of one deployment decide about a template that is expanded."""
+
+    def __init__(self, expanded, values, partition="aws"):
         self.partition = partition
         self.values = {
             **values,
@@ -56,27 +72,10 @@ class Stack:
             "AWS::NoValue": ABSENT,
         }
         self.conditions = expanded.get("Conditions", {})
-        self.resources = self._kept(expanded["Resources"])
-        self.outputs = self._kept(expanded.get("Outputs", {}))
-
-    def of_type(self, kind):
-        """The resources of a type, by their logical ids."""
-        return {name: resource for name, resource in self.resources.items() if resource["Type"] == kind}
-
-    def properties(self, name):
-        """The properties of a resource."""
-        return self.resources[name].get("Properties", {})
 
     def holds(self, condition):
         """Whether a condition holds."""
         return self._decide(self.conditions[condition])
-
-    def _kept(self, entries):
-        holding = {name: entry for name, entry in entries.items() if self._holds_for(entry)}
-        return {name: self._resolve(entry) for name, entry in holding.items()}
-
-    def _holds_for(self, entry):
-        return "Condition" not in entry or self.holds(entry["Condition"])
 
     def _decide(self, condition):
         ((function, argument),) = condition.items()
@@ -126,6 +125,34 @@ class Stack:
             value = self._resolve(value)
             text = text.replace(f"${{{name}}}", value if isinstance(value, str) else f"${{{target(value)}}}")
         return text
+
+
+class Stack(Deployment):
+    """One deployment: `parameters` beside the defaults, in a partition."""
+
+    def __init__(self, template=None, partition="aws", **parameters):
+        template = template or source()
+        values = values_of(template, parameters)
+        expanded = expand(template, values)
+        super().__init__(expanded, values, partition)
+        self.resources = self._kept(expanded["Resources"])
+        self.outputs = self._kept(expanded.get("Outputs", {}))
+        self.needs = graph.needs(expanded, self.holds)
+
+    def of_type(self, kind):
+        """The resources of a type, by their logical ids."""
+        return {name: resource for name, resource in self.resources.items() if resource["Type"] == kind}
+
+    def properties(self, name):
+        """The properties of a resource."""
+        return self.resources[name].get("Properties", {})
+
+    def _kept(self, entries):
+        holding = {name: entry for name, entry in entries.items() if self._holds_for(entry)}
+        return {name: self._resolve(entry) for name, entry in holding.items()}
+
+    def _holds_for(self, entry):
+        return "Condition" not in entry or self.holds(entry["Condition"])
 
 
 def target(value):

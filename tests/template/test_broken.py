@@ -127,7 +127,8 @@ class Broken(unittest.TestCase):
         self.assert_found_with(path, key, "KmsKeyPolicy may use the key by itself", KmsKeyArn=arn)
 
     def test_a_function_without_a_route(self):
-        self.assert_found_without("CardExtRoute", "card-ext has no route", "the stage may be there before its routes")
+        early = ("the stage may be there before its routes", "HttpApiStage waits for CardExtRoute, which is not there")
+        self.assert_found_without("CardExtRoute", "card-ext has no route", *early)
 
     def test_a_route_to_staffs_function(self):
         def change(resources):
@@ -177,6 +178,14 @@ class Broken(unittest.TestCase):
         self.assert_found_without(f"{table}/PointInTimeRecoverySpecification", "no point-in-time recovery")
         self.assert_found_without("Table/DeletionPolicy", "Table is deleted with the stack")
         self.assert_found_without("SealKeySecret/UpdateReplacePolicy", "SealKeySecret is deleted with the stack")
+        self.assert_found_without("NatGatewayIp/DeletionPolicy", "NatGatewayIp is deleted with the stack")
+
+    def test_what_a_deployment_that_failed_leaves_behind(self):
+        for name in ("SealKeySecret", "NatGatewayIp"):
+            self.assert_found_with(f"{name}/DeletionPolicy", "Retain", f"{name} is left behind by a deployment that")
+        path = "Table/DeletionPolicy"
+        self.assert_found_with(path, "RetainExceptOnCreate", "Table stops the rollback of a deployment that failed")
+        self.assert_found_with("LoginLogGroup/DeletionPolicy", "Retain", "LoginLogGroup is left behind by the stack")
 
     def test_secrets_in_the_wrong_place(self):
         path = "UserInfoFunction/Properties/Environment/Variables/SEAL_KEY"
@@ -195,6 +204,20 @@ class Broken(unittest.TestCase):
         path = "OrderSweeperFailures/Properties/MaximumRetryAttempts"
         self.assert_found_with(path, 2, "a run of order-sweeper that failed is repeated, or lost")
 
+    def test_orders_that_are_taken_and_not_swept(self):
+        path = "OrderSweeperSchedule/Properties/State"
+        live = {"Fn::If": ["IsLiveWithPayments", "ENABLED", "DISABLED"]}
+        self.assert_found_with(path, live, "orders are not swept", "schedule of order-sweeper is DISABLED")
+        taken = {
+            "CreateOrderRoute": ["POST /create-order is no public function", "waits for CreateOrderIntegration"],
+            "CreateOrderPermission": [],
+            "CreateOrderUrl": ["URLs of"],
+        }
+        for name, also in taken.items():
+            problem = f"with Payments=draining, orders are taken by ['{name}']"
+            self.assert_found_without(f"{name}/Condition", problem, *also, FunctionUrls="true", Payments="draining")
+        self.assert_found_without("CreateOrderRoute/DependsOn", "CreateOrderRoute is there before the sweep")
+
     def test_ways_out(self):
         path = "TokenRefresherFunction/Properties/VpcConfig"
         self.assert_found_without(path, "token-refresher is not in the VPC")
@@ -205,6 +228,45 @@ class Broken(unittest.TestCase):
         self.assert_found_with(path, True, "the NAT instance drops what it is to forward", Egress="nat-instance")
         path = "NatInstanceIpAssociation/Properties/InstanceId"
         self.assert_found_with(path, "i-1", "the address is on another instance", Egress="nat-instance")
+
+    def test_what_waits_for_itself_or_for_nothing(self):
+        path = "NatInstanceSecurityGroup/DependsOn"
+        self.assert_found_with(path, "FunctionSecurityGroup", "these wait for each other", Egress="nat-instance")
+        path = "LoginFunction/DependsOn"
+        self.assert_found_with(
+            path, "PrivateRoute", "LoginFunction waits for PrivateRoute, which is not", Egress="none"
+        )
+
+    def test_functions_before_the_way_out(self):
+        path = "FunctionSecurityGroup/DependsOn"
+        missing = "token-refresher enters the VPC before there is"
+        self.assert_found_with(path, ["PrivateRoute", "PrivateSubnetARoutes"], f"{missing} PrivateSubnetBRoutes")
+        others = ["PrivateSubnetARoutes", "PrivateSubnetBRoutes"]
+        self.assert_found_with(path, others, f"{missing} PrivateRoute", f"{missing} Nat")
+        self.assert_found_without(
+            "Nat/DependsOn", "Nat is made before there is", EipAllocationId="eipalloc-1", EgressIps="1"
+        )
+        path = "PrivateRoute/Properties/InstanceId"
+        host = {"Fn::If": ["NatInstance", {"Ref": "NatInstanceHost"}, {"Ref": "AWS::NoValue"}]}
+        self.assert_found_with(
+            path,
+            host,
+            "functions go out by the NAT instance before it has the address",
+            "token-refresher enters the VPC before there is NatInstanceIpAssociation",
+            Egress="nat-instance",
+        )
+
+    def test_a_nat_instance_that_only_runs(self):
+        path = "NatInstanceHost/CreationPolicy"
+        self.assert_found_without(path, "the NAT instance counts as ready at once", Egress="nat-instance")
+        path = "NatInstanceAlarm/Properties/TreatMissingData"
+        stopped = "nobody hears of a NAT instance that is stopped"
+        self.assert_found_with(path, "missing", stopped, Egress="nat-instance", Live="true")
+        path = "NatInstanceTemplate/Properties/LaunchTemplateData/UserData/Fn::Base64/Fn::Sub"
+        good = source()["Resources"]["NatInstanceTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]
+        trap = next(line for line in good["Fn::Base64"]["Fn::Sub"].splitlines() if line.startswith("trap"))
+        script = good["Fn::Base64"]["Fn::Sub"].replace(trap + "\n", "") + trap + "\n"
+        self.assert_found_with(path, script, "does not say that it could not be set up", Egress="nat-instance")
 
     def test_alarms(self):
         def change(resources):

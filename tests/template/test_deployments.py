@@ -10,6 +10,7 @@ import unittest
 import rules
 import table
 from project import names, pascal
+from rules.payments import ways_in
 from stack import ROOT, Stack, source
 
 GIVEN = {
@@ -29,6 +30,7 @@ GIVEN = {
     "SecretsKmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
 }
 EGRESS = ["nat-gateway", "nat-instance", "existing", "none"]
+PAYMENTS = ["true", "draining", "false"]
 SCOPES = ["token-refresher", "all"]
 
 
@@ -45,6 +47,10 @@ class Deployments(unittest.TestCase):
         for egress, scope, live, partition in itertools.product(EGRESS, SCOPES, ("false", "true"), ("aws", "aws-cn")):
             existing = given("SubnetIds", "SecurityGroupIds", "EgressIps") if egress == "existing" else {}
             self.assert_sound(partition, Egress=egress, EgressScope=scope, Live=live, **existing)
+
+    def test_payments_with_and_without_live_and_urls(self):
+        for payments, live, urls in itertools.product(PAYMENTS, ("false", "true"), ("false", "true")):
+            self.assert_sound(Payments=payments, Live=live, FunctionUrls=urls, Egress="none")
 
     def test_what_is_there_already(self):
         self.assert_sound(**given("DomainName", "CertificateArn"), Live="true")
@@ -98,6 +104,12 @@ class Parameters(unittest.TestCase):
         without = Stack(Live="true", Payments="false").of_type("AWS::CloudWatch::Alarm").keys()
         self.assertIn("SweeperSilentAlarm", with_payments - without)
         self.assertIn("TokenExpiringAlarm", without)
+
+    def test_orders_that_are_open_end_before_payments_do(self):
+        draining = Stack(Live="true", Payments="draining", FunctionUrls="true")
+        self.assertEqual(list(ways_in(draining, "create-order")), [])
+        self.assertIn("PayNotifyRoute", set(ways_in(draining, "pay-notify")))
+        self.assertIn("SweeperSilentAlarm", draining.resources)
 
     def test_a_table_that_is_given_is_used_everywhere(self):
         stack = Stack(**given("TableArn"))

@@ -1,6 +1,6 @@
 """What has to hold of every deployment: each rule takes a `Stack` and yields what is wrong with it, in words."""
 
-from rules import data, door, functions, network, operations, policies
+from rules import data, door, functions, network, operations, payments, policies, ready
 
 RULES = [
     functions.functions_are_those_of_the_folders,
@@ -19,9 +19,14 @@ RULES = [
     door.notifications_come_to_the_route,
     operations.schedules_send_an_empty_object,
     operations.no_scheduled_run_is_lost_or_repeated,
+    payments.orders_are_taken_only_where_they_are_swept,
     network.the_right_functions_go_out_by_the_fixed_address,
     network.private_subnets_go_out_by_the_nat_alone,
     network.the_nat_has_the_address,
+    ready.everything_can_be_made_in_some_order,
+    ready.functions_enter_the_vpc_when_there_is_a_way_out,
+    ready.the_nat_instance_is_ready_when_it_forwards,
+    ready.a_nat_instance_that_is_stopped_raises_its_alarm,
     data.data_outlives_everything,
     data.the_table_is_the_contracts,
     data.secrets_are_empty_but_for_the_seal_key,

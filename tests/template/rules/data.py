@@ -1,11 +1,26 @@
-"""The table and the secrets."""
+"""The table, the secrets and the address: what outlives the stack, and what a deployment that failed leaves behind."""
+
+# What is made by the operation that fails goes with its rollback. Not so the table: its deletion protection would
+# refuse, and the rollback would fail as well.
+POLICIES = {
+    "AWS::DynamoDB::Table": "Retain",
+    "AWS::EC2::EIP": "RetainExceptOnCreate",
+    "AWS::SecretsManager::Secret": "RetainExceptOnCreate",
+}
 
 
 def data_outlives_everything(stack):
-    kept = stack.of_type("AWS::DynamoDB::Table") | stack.of_type("AWS::SecretsManager::Secret")
-    for name, resource in kept.items():
-        if (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")) != ("Retain", "Retain"):
+    for name, resource in stack.resources.items():
+        expected, policy = POLICIES.get(resource["Type"]), resource.get("DeletionPolicy")
+        if expected is None and policy not in (None, "Delete"):
+            yield f"{name} is left behind by the stack"
+        if expected is None:
+            continue
+        if not str(policy).startswith("Retain") or resource.get("UpdateReplacePolicy") != "Retain":
             yield f"{name} is deleted with the stack"
+        elif policy != expected:
+            left = "is left behind by" if policy == "Retain" else "stops the rollback of"
+            yield f"{name} {left} a deployment that failed"
     if "Table" not in stack.resources:
         return
     table = stack.properties("Table")

@@ -102,6 +102,17 @@ test('a session that ends before the second tap is replaced, and the same order 
   assert.deepEqual([paid.outTradeNo, paid.status, phone.logins], [unpaid.outTradeNo, 'SUCCESS', 2]);
 });
 
+test('a payment right after a cancelled one is found though its notification is lost', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: unpaid } = await phone.tap(MUG);
+  phone.outcome = 'ok';
+  await control(machine, 'notifications', { enabled: false }, 'PUT');
+  const { order: paid } = await phone.tap();
+  await control(machine, 'notifications', { enabled: true }, 'PUT');
+  assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
+});
+
 test('an order whose answer was lost is the order of the next tap', async () => {
   const phone = await Phone.start(machine);
   const known = await numbers();

@@ -28,7 +28,7 @@ function code([file, start]) {
 export async function start() {
   const ports = ['--port', '--sandbox-port', '--dynamodb-port'].flatMap((name) => [name, '0']);
   const child = spawn(process.env.CARGO ?? 'cargo', ['dev', '--', ...ports, '--no-schedule'], {
-    cwd: root, stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: root, env: { ...process.env, RUST_LOG: 'error' }, stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const stop = async () => { child.kill('SIGTERM'); await ended; };

@@ -123,7 +123,7 @@ test('an order whose answer was lost is the order of the next tap', async () => 
   assert.deepEqual((await numbers()).filter((number) => !known.includes(number)), [order.outTradeNo]);
 });
 
-test('a payment that the phone did not hear of is shown, not made again, and the tap after that makes a new order', async () => {
+test('a payment that the phone did not hear of is shown, and not made again before one more tap', async () => {
   const phone = await Phone.start(machine);
   phone.lost.add('query-order');
   assert.deepEqual((await phone.tap(MUG)).refusal, { errMsg: 'request:fail timeout' });

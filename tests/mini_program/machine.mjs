@@ -45,8 +45,9 @@ export async function start() {
 
 /** JSON there and back, whatever the status. */
 export async function exchange(url, body, headers = {}, method = body === undefined ? 'GET' : 'POST') {
-  const json = { 'content-type': 'application/json', ...headers };
-  const response = await fetch(url, { method, headers: json, body: body === undefined ? undefined : JSON.stringify(body) });
+  const json = body === undefined ? undefined : JSON.stringify(body);
+  const all = { 'content-type': 'application/json', ...headers };
+  const response = await fetch(url, { method, headers: all, body: json });
   return { statusCode: response.status, data: await response.json() };
 }
 

@@ -22,16 +22,16 @@ async fn world_of(apps: &str) -> World {
 
 /// A card of whichever account is the first, and one of each app.
 async fn put_cards(world: &World) {
-    world.put_card("pAny", json!({})).await;
+    world.put_card("pAny000000000000000000000000", json!({})).await;
     for app_id in ["wxmini", "wxfirst", "wxsecond", "wxmobile", "wxnobodys"] {
-        world.put_card(&format!("pOf-{app_id}"), json!({ "appId": app_id, "codes": "client" })).await;
+        world.put_card(&format!("pOf-{app_id:0<24}"), json!({ "appId": app_id, "codes": "client" })).await;
     }
-    world.put_card("pServer", json!({ "codes": "server" })).await;
+    world.put_card("pServer000000000000000000000", json!({ "codes": "server" })).await;
 }
 
 /// The card of an app, and whatever else.
 fn card_of(app_id: &str, openid: bool) -> Value {
-    json!({ "cardId": format!("pOf-{app_id}"), "code": "7", "openid": openid })
+    json!({ "cardId": format!("pOf-{app_id:0<24}"), "code": "7", "openid": openid })
 }
 
 async fn ask(world: &World, caller: &Caller, body: Value) -> Reply {
@@ -48,7 +48,7 @@ async fn a_card_is_signed_with_the_ticket_of_its_own_account_and_one_of_none_wit
     let world = world_of(APPS).await;
     let caller = world.caller().await;
     for (account, body) in [
-        ("wxfirst", json!({ "cardId": "pAny" })),
+        ("wxfirst", json!({ "cardId": "pAny000000000000000000000000" })),
         ("wxsecond", card_of("wxsecond", false)),
         ("wxfirst", card_of("wxfirst", false)),
         ("wxsecond", card_of("wxsecond", false)),
@@ -71,7 +71,11 @@ async fn a_card_whose_account_is_not_configured_is_a_mistake_of_ours() {
     }
     let world = world_of(r#"[{"appId":"wxmini","appSecret":"s1","kind":"mini-program"}]"#).await;
     let caller = world.caller().await;
-    for body in [json!({ "cardId": "pAny" }), json!({ "cardId": "pServer" }), card_of("wxfirst", true)] {
+    for body in [
+        json!({ "cardId": "pAny000000000000000000000000" }),
+        json!({ "cardId": "pServer000000000000000000000" }),
+        card_of("wxfirst", true),
+    ] {
         let reply = ask(&world, &caller, body.clone()).await;
         assert_eq!(reply.without_id(), (500, misconfigured.clone()), "{body}");
     }
@@ -91,7 +95,7 @@ async fn an_openid_is_known_from_a_sign_in_at_the_cards_account_and_nowhere_else
         assert_eq!(ask(&world, &caller, card_of(app_id, true)).await.without_id(), (409, unknown.clone()));
     }
     assert_eq!(world.log_in(&person, "wxfirst").await.id, caller.id);
-    for body in [card_of("wxfirst", true), json!({ "cardId": "pAny", "openid": true })] {
+    for body in [card_of("wxfirst", true), json!({ "cardId": "pAny000000000000000000000000", "openid": true })] {
         let ext = world.card_ext(&caller, "wxfirst", body).await;
         assert_eq!(ext["openid"], openid(&world, &person, "wxfirst").await);
     }
@@ -126,7 +130,7 @@ async fn a_ticket_that_wechat_does_not_give_is_said_by_its_reason() {
         let world = world_of(APPS).await;
         let caller = world.caller().await;
         world.fault(path, json!({ "errcode": errcode, "times": 99 })).await;
-        let reply = ask(&world, &caller, json!({ "cardId": "pAny" })).await;
+        let reply = ask(&world, &caller, json!({ "cardId": "pAny000000000000000000000000" })).await;
         assert_eq!((reply.status, reply.code()), (status, code), "{errcode}");
         assert_eq!(reply.header("retry-after").is_empty(), status == 500, "{errcode}");
     }
@@ -137,7 +141,7 @@ async fn a_warm_instance_reads_the_session_alone_for_a_minute() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
     put_cards(&world).await;
     let caller = world.caller().await;
-    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny" })).await.status, 200);
+    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny000000000000000000000000" })).await.status, 200);
     let instance = world.instance("card-ext").await;
     let mut event: Value = serde_json::from_slice(&event_with_body("user-info", "valid", &json!({}))).unwrap();
     event["headers"]["authorization"] = format!("Bearer {}", caller.token).into();
@@ -152,7 +156,8 @@ async fn a_warm_instance_reads_the_session_alone_for_a_minute() {
         assert!(calls.iter().all(|call| call == "GetItem"), "{calls:?}");
         calls.len()
     };
-    let (any, server) = (json!({ "cardId": "pAny" }), json!({ "cardId": "pServer" }));
+    let (any, server) =
+        (json!({ "cardId": "pAny000000000000000000000000" }), json!({ "cardId": "pServer000000000000000000000" }));
     // Session, card and ticket; then the session; after a minute the card again.
     assert_eq!(gets(any.clone(), 0).await, 3);
     assert_eq!(gets(any.clone(), 0).await, 1);
@@ -170,8 +175,8 @@ async fn a_warm_instance_reads_the_session_alone_for_a_minute() {
 async fn an_instance_learns_within_a_minute_what_has_become_of_a_card() {
     let world = world_of(APPS).await;
     let caller = world.caller().await;
-    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny" })).await.status, 200);
-    world.delete("CARD#pAny", "CARD").await;
+    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny000000000000000000000000" })).await.status, 200);
+    world.delete("CARD#pAny000000000000000000000000", "CARD").await;
     world.advance(Duration::from_secs(60));
-    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny" })).await.code(), "card_unknown");
+    assert_eq!(ask(&world, &caller, json!({ "cardId": "pAny000000000000000000000000" })).await.code(), "card_unknown");
 }

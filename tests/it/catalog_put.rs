@@ -33,7 +33,7 @@ fn product(sku: &str, price: &str, stock: Option<&str>) -> Value {
 }
 
 fn card(app_id: Option<&str>) -> Value {
-    let mut item = json!({ "pk": { "S": "CARD#p1" }, "sk": { "S": "CARD" }, "cardId": { "S": "p1" } });
+    let mut item = json!({ "pk": { "S": "CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc" }, "sk": { "S": "CARD" }, "cardId": { "S": "pFS7Fjg8kV1IdDz01r4SQwMkuCKc" } });
     if let Some(app_id) = app_id {
         item["appId"] = json!({ "S": app_id });
     }
@@ -93,9 +93,9 @@ async fn a_card_has_what_the_file_says_and_keeps_what_nobody_here_reads() {
     let note = table.client().update_item().table_name(table.name()).update_expression("SET note = :note");
     let note = note.expression_attribute_values(":note", AttributeValue::S("x".to_owned()));
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    note.key("pk", text("CARD#p1")).key("sk", text("CARD")).send().await.unwrap();
-    assert_eq!(load(&world, &[card(None)], Stock::LeftAlone).await, ["updated CARD#p1"]);
-    let card = row(&world, "CARD#p1").await;
+    note.key("pk", text("CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc")).key("sk", text("CARD")).send().await.unwrap();
+    assert_eq!(load(&world, &[card(None)], Stock::LeftAlone).await, ["updated CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc"]);
+    let card = row(&world, "CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc").await;
     assert_eq!((card.contains_key("appId"), card.contains_key("note")), (false, true));
 }
 
@@ -203,9 +203,9 @@ async fn it_says_what_it_does() {
     let (name, variables) = (world.table().name().to_owned(), variables(&world));
     let items = file(&[product("tea", "100", Some("5")), card(None)]);
     for (arguments, expected) in [
-        (&[][..], "created PRODUCT#tea\ncreated CARD#p1\n"),
-        (&[], "updated PRODUCT#tea, its stock left alone\nupdated CARD#p1\n"),
-        (&["--set-stock"], "updated PRODUCT#tea\nupdated CARD#p1\n"),
+        (&[][..], "created PRODUCT#tea\ncreated CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc\n"),
+        (&[], "updated PRODUCT#tea, its stock left alone\nupdated CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc\n"),
+        (&["--set-stock"], "updated PRODUCT#tea\nupdated CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc\n"),
     ] {
         let output = command(&[&["--table", &name][..], arguments].concat(), &items, &variables).await;
         assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), (expected, ""));

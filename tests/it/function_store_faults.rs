@@ -21,7 +21,7 @@ async fn by_data(world: &World, caller: &Caller) -> Value {
 #[tokio::test]
 async fn throttles_and_lost_answers_are_waited_out() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
-    world.put_card("pServer", json!({ "codes": "server" })).await;
+    world.put_card("pServer000000000000000000000", json!({ "codes": "server" })).await;
     for kind in [
         Kind::error("ThrottlingException"),
         Kind::error("ProvisionedThroughputExceededException"),
@@ -32,7 +32,7 @@ async fn throttles_and_lost_answers_are_waited_out() {
         for (function, body) in [
             ("phone-decrypt", by_data(&world, &caller).await),
             ("user-info", json!({ "nickName": "小明" })),
-            ("card-ext", json!({ "cardId": "pServer" })),
+            ("card-ext", json!({ "cardId": "pServer000000000000000000000" })),
         ] {
             for operation in ["GetItem", "UpdateItem", "TransactWriteItems"] {
                 proxy.inject(operation, 1, kind.clone());
@@ -48,13 +48,14 @@ async fn throttles_and_lost_answers_are_waited_out() {
 #[tokio::test]
 async fn a_code_of_ours_is_one_though_its_answer_was_lost_or_somebody_was_faster() {
     let (world, proxy, _behind) = World::start_with_proxy().await;
-    world.put_card("pServer", json!({ "codes": "server" })).await;
+    world.put_card("pServer000000000000000000000", json!({ "codes": "server" })).await;
     for kind in
         [Kind::LoseAnswer, Kind::cancelled(&["ConditionalCheckFailed"]), Kind::cancelled(&["TransactionConflict"])]
     {
         let caller = world.caller().await;
         proxy.inject("TransactWriteItems", 2, kind);
-        let calls = (0..5).map(|_| world.card_ext(&caller, OFFICIAL_ACCOUNT, json!({ "cardId": "pServer" })));
+        let calls = (0..5)
+            .map(|_| world.card_ext(&caller, OFFICIAL_ACCOUNT, json!({ "cardId": "pServer000000000000000000000" })));
         let codes: HashSet<_> = join_all(calls).await.iter().map(|ext| ext["code"].to_string()).collect();
         assert_eq!(codes.len(), 1);
         assert_eq!(world.rows_at(&format!("USER#{}", caller.id), "CARD#").await.len(), 1);
@@ -71,12 +72,12 @@ async fn a_table_that_stays_busy_is_503_before_lambda_gives_up_the_function() {
         ("card-ext", "GetItem"),
     ] {
         let (world, proxy, _behind) = World::start_with_proxy().await;
-        world.put_card("pServer", json!({ "codes": "server" })).await;
+        world.put_card("pServer000000000000000000000", json!({ "codes": "server" })).await;
         let caller = world.caller().await;
         let body = match function {
             "phone-decrypt" => by_data(&world, &caller).await,
             "user-info" => json!({ "nickName": "小明" }),
-            _ => json!({ "cardId": "pServer" }),
+            _ => json!({ "cardId": "pServer000000000000000000000" }),
         };
         let mut event = sample::read(&root(), "user-info", "valid").unwrap();
         event["headers"]["authorization"] = format!("Bearer {}", caller.token).into();

@@ -5,6 +5,7 @@ mod binaries;
 mod budget;
 mod card_account;
 mod card_ext;
+mod card_splits;
 mod catalog_put;
 mod configuration;
 mod early;

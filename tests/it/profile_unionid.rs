@@ -25,7 +25,7 @@ async fn somebody(world: &World, before: Value, after: Value) -> Caller {
 }
 
 async fn take(world: &World, caller: &Caller) -> Reply {
-    let mut body = world.sandbox("POST", "/getUserProfile", json!({ "user": caller.person })).await;
+    let mut body = world.sandbox("POST", "/getUserInfo", json!({ "user": caller.person, "anonymous": false })).await;
     body.as_object_mut().unwrap().remove("errMsg").unwrap();
     caller.call(world, "user-info", body).await
 }
@@ -118,8 +118,7 @@ async fn a_unionid_that_was_linked_a_moment_ago_is_the_users() {
     let unlinked = json!({ "pk": { "S": format!("USER#{}", caller.id) }, "sk": { "S": "USER" } });
     world.sandbox("PUT", &format!("/users/{}", caller.person), json!({ "unionid": "union-a-moment-ago" })).await;
     assert_eq!(world.log_in(&caller.person, &caller.app_id).await.id, caller.id);
-    let wish = json!({ "user": caller.person, "anonymous": true });
-    let mut body = world.sandbox("POST", "/getUserProfile", wish).await;
+    let mut body = world.sandbox("POST", "/getUserInfo", json!({ "user": caller.person })).await;
     body.as_object_mut().unwrap().remove("errMsg").unwrap();
     // The session is read, and then the user as before that login.
     proxy.inject_after("GetItem", 1, 1, Kind::Refuse(StatusCode::OK, json!({ "Item": unlinked })));

@@ -78,7 +78,7 @@ async fn controls_that_would_do_nothing_are_refused() {
     assert_eq!(authorize(MINI_PROGRAM, false).await, 404);
     assert_eq!(authorize(MOBILE_APP, true).await, 400);
     assert_eq!(control("/users/demo", json!({ "countryCode": "852" })).await, 400);
-    for path in ["/getPhoneNumber", "/getUserProfile"] {
+    for path in ["/getPhoneNumber", "/getUserInfo", "/getUserProfile"] {
         assert_eq!(control(path, json!({ "user": "nobody" })).await, 404);
         let never_logged_in = world.person(Value::Null).await;
         assert_eq!(control(path, json!({ "user": never_logged_in })).await, 404);

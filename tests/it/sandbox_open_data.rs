@@ -178,8 +178,9 @@ async fn a_profile_is_signed_and_encrypted() {
     let (person, session) = logged_in(&world, MINI_PROGRAM).await;
     let change = json!({ "nickName": "小明", "avatarUrl": "https://example.com/a.png" });
     world.sandbox("PUT", &format!("/users/{person}"), change).await;
-    let data = world.sandbox("POST", "/getUserProfile", json!({ "user": person })).await;
-    assert_eq!(data["errMsg"], "getUserProfile:ok");
+    let wish = json!({ "user": person, "anonymous": false });
+    let data = world.sandbox("POST", "/getUserInfo", wish.clone()).await;
+    assert_eq!(data["errMsg"], "getUserInfo:ok");
     let (raw_data, key) = (data["rawData"].as_str().unwrap(), session["session_key"].as_str().unwrap());
     let signature = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{raw_data}{key}").as_bytes());
     let signature: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -191,9 +192,12 @@ async fn a_profile_is_signed_and_encrypted() {
         "avatarUrl": "https://example.com/a.png",
     });
     assert_eq!(expected, raw);
+    expected["watermark"] = watermark(&world);
+    let bare = world.sandbox("POST", "/getUserProfile", wish).await;
+    assert_eq!((&bare["errMsg"], &bare["rawData"]), (&json!("getUserProfile:ok"), &data["rawData"]));
+    assert_eq!(decrypt(&bare, &session["session_key"]).unwrap(), expected);
     expected["openId"] = session["openid"].clone();
     expected["unionId"] = session["unionid"].clone();
-    expected["watermark"] = watermark(&world);
     assert_eq!(decrypt(&data, &session["session_key"]).unwrap(), expected);
 }
 
@@ -202,11 +206,15 @@ async fn an_anonymous_profile_is_what_wechat_tells_of_everybody() {
     let world = world().await;
     let (person, session) = logged_in(&world, MINI_PROGRAM).await;
     world.sandbox("PUT", &format!("/users/{person}"), json!({ "unionid": false })).await;
-    let data = world.sandbox("POST", "/getUserProfile", json!({ "user": person, "anonymous": true })).await;
+    let data = world.sandbox("POST", "/getUserInfo", json!({ "user": person })).await;
     let opened = decrypt(&data, &session["session_key"]).unwrap();
     assert_eq!((&opened["nickName"], &opened["openId"]), (&json!("微信用户"), &session["openid"]));
     assert!(opened["avatarUrl"].as_str().unwrap().starts_with("https://thirdwx.qlogo.cn/mmopen/vi_32/POgEwh4mIHO4nib"));
     assert_eq!(opened.get("unionId"), None);
+    let mut opened = opened;
+    opened.as_object_mut().unwrap().remove("openId").unwrap();
+    let data = world.sandbox("POST", "/getUserProfile", json!({ "user": person })).await;
+    assert_eq!(decrypt(&data, &session["session_key"]).unwrap(), opened);
 }
 
 #[tokio::test]
@@ -246,7 +254,7 @@ async fn the_demo_user_is_the_same_at_every_start() {
         assert_eq!(session(&world, MINI_PROGRAM, DEMO_CODE).await["session_key"], DEMO_SESSION_KEY);
         world.advance(Duration::from_secs(301));
     }
-    let profile = world.sandbox("POST", "/getUserProfile", json!({ "user": "demo" })).await;
+    let profile = world.sandbox("POST", "/getUserProfile", json!({ "user": "demo", "anonymous": false })).await;
     assert_eq!(decrypt(&profile, &json!(DEMO_SESSION_KEY)).unwrap()["nickName"], "Demo");
     world.sandbox("POST", "/users/demo/session-key", Value::Null).await;
     assert_ne!(session(&world, MINI_PROGRAM, DEMO_CODE).await["session_key"], DEMO_SESSION_KEY);

@@ -82,9 +82,10 @@ async fn calls(
     secrets: &mut Secrets,
 ) -> [(&'static str, Value, &'static [&'static str]); 7] {
     let button = caller.phone_button(world, json!({})).await;
-    let mut profile = world.sandbox("POST", "/getUserProfile", json!({ "user": caller.person })).await;
+    let mut profile = world.sandbox("POST", "/getUserInfo", json!({ "user": caller.person, "anonymous": false })).await;
     profile.as_object_mut().unwrap().remove("errMsg").unwrap();
-    let (card_code, oauth_code) = (canary("card-code"), world.code_for(&caller.person, OFFICIAL_ACCOUNT).await);
+    let (card_code, oauth_code) =
+        (format!("canary{}", random::alphanumeric(14)), world.code_for(&caller.person, OFFICIAL_ACCOUNT).await);
     secrets.sealed(&[&button["code"], &button["encryptedData"], &button["iv"]]);
     secrets.sealed(&[&profile["signature"], &profile["encryptedData"], &profile["iv"]]);
     secrets.sealed(&[&card_code.clone().into(), &oauth_code.clone().into()]);
@@ -94,8 +95,12 @@ async fn calls(
         ("phone-decrypt", by_data, &["GetItem", "UpdateItem"]),
         ("user-info", profile, &["GetItem", "UpdateItem"]),
         ("user-info", json!({}), &["GetItem"]),
-        ("card-ext", json!({ "cardId": "pClient", "code": card_code, "openid": true }), &["GetItem"]),
-        ("card-ext", json!({ "cardId": "pServer" }), &["GetItem", "TransactWriteItems"]),
+        (
+            "card-ext",
+            json!({ "cardId": "pClient000000000000000000000", "code": card_code, "openid": true }),
+            &["GetItem"],
+        ),
+        ("card-ext", json!({ "cardId": "pServer000000000000000000000" }), &["GetItem", "TransactWriteItems"]),
         ("login", json!({ "code": oauth_code, "appId": OFFICIAL_ACCOUNT }), &["BatchGetItem", "TransactWriteItems"]),
     ]
 }
@@ -109,8 +114,8 @@ async fn tokens(world: &World, secrets: &mut Secrets) {
 
 async fn world() -> (World, DynamoDbProxy, World) {
     let (world, proxy, behind) = World::start_with_proxy().await;
-    world.put_card("pClient", json!({ "codes": "client" })).await;
-    world.put_card("pServer", json!({ "codes": "server" })).await;
+    world.put_card("pClient000000000000000000000", json!({ "codes": "client" })).await;
+    world.put_card("pServer000000000000000000000", json!({ "codes": "server" })).await;
     (world, proxy, behind)
 }
 
@@ -207,7 +212,7 @@ async fn what_wechat_says_in_its_own_words_is_not_repeated() {
             ("phone-decrypt", json!({ "code": "any-code" })),
             ("login", json!({ "code": "any-code" })),
             ("login", json!({ "code": "any-code", "appId": OFFICIAL_ACCOUNT })),
-            ("card-ext", json!({ "cardId": "pServer" })),
+            ("card-ext", json!({ "cardId": "pServer000000000000000000000" })),
         ] {
             secrets.expect_unsaid(&caller.call(&bad, function, body).await);
         }

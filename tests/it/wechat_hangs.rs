@@ -52,13 +52,14 @@ async fn it_is_given_up_by_phone_decrypt_before_lambda_gives_up_the_function() {
 async fn it_is_given_up_by_card_ext_before_lambda_gives_up_the_function() {
     for (path, calls_for_the_ticket) in [(STABLE_TOKEN, 0), (GETTICKET, 1)] {
         let world = World::start().await;
-        world.put_card("pWechat", json!({})).await;
+        world.put_card("pWechat000000000000000000000", json!({})).await;
         let caller = world.caller().await;
         if path == GETTICKET {
             refresh(&world, OFFICIAL_ACCOUNT).await;
         }
         world.fault(path, json!({ "latencyMs": 60_000, "times": 9 })).await;
-        let reply = within_two_seconds(&world, &caller, "card-ext", &json!({ "cardId": "pWechat" })).await;
+        let reply =
+            within_two_seconds(&world, &caller, "card-ext", &json!({ "cardId": "pWechat000000000000000000000" })).await;
         assert_eq!(
             (reply.status, reply.code(), reply.header("retry-after")),
             (503, "wechat_unavailable", "2"),

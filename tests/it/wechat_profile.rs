@@ -9,10 +9,17 @@ use tests::world::World;
 
 const FIELDS: [&str; 4] = ["rawData", "signature", "encryptedData", "iv"];
 
-/// What `wx.getUserProfile` gives; `wish` is what is special about it.
-async fn profile(world: &World, caller: &Caller, mut wish: Value) -> Value {
+/// What `wx.getUserInfo` gives, but with the real name; `wish` is what is special about it.
+async fn profile(world: &World, caller: &Caller, wish: Value) -> Value {
+    told(world, caller, "/getUserInfo", wish).await
+}
+
+async fn told(world: &World, caller: &Caller, api: &str, mut wish: Value) -> Value {
     (wish["user"], wish["appId"]) = (caller.person.clone().into(), caller.app_id.clone().into());
-    let mut data = world.sandbox("POST", "/getUserProfile", wish).await;
+    if wish.get("anonymous").is_none() {
+        wish["anonymous"] = false.into();
+    }
+    let mut data = world.sandbox("POST", api, wish).await;
     data.as_object_mut().unwrap().remove("errMsg").unwrap();
     data
 }
@@ -44,6 +51,36 @@ async fn a_profile_of_wechats_is_taken_over() {
     });
     assert_eq!((reply.status, &reply.json), (200, &json!({ "user": user })));
     assert_eq!(caller.user(&world).await, user);
+}
+
+#[tokio::test]
+async fn data_without_openid_and_unionid_is_of_whoever_has_the_session_key() {
+    let world = World::start().await;
+    let caller = person_with(&world, true.into(), "小明").await;
+    // What `wx.getUserProfile` gives.
+    let bare = async |of: &Caller, plaintext: Value| {
+        told(&world, of, "/getUserProfile", json!({ "plaintext": plaintext })).await
+    };
+    let reply = caller.call(&world, "user-info", bare(&caller, json!({})).await).await;
+    let taken = json!({
+        "id": caller.id, "nickName": "小明", "avatarUrl": "https://thirdwx.qlogo.cn/of/somebody/132",
+        "hasUnionId": true, "phoneNumber": null,
+    });
+    assert_eq!((reply.status, &reply.json), (200, &json!({ "user": taken })));
+    let other = person_with(&world, json!("union-of-another"), "b").await;
+    for (name, data) in [
+        ("another app", bare(&caller, json!({ "watermark": { "appid": "wxother" } })).await),
+        ("another's openid", bare(&caller, json!({ "openId": "oSomebodyElse" })).await),
+        ("another's session_key", bare(&other, json!({})).await),
+    ] {
+        let reply = caller.call(&world, "user-info", data).await;
+        assert_eq!((reply.status, reply.code()), (409, "session_key_stale"), "{name}");
+    }
+    // A unionid counts beside the openid, as WeChat gives it.
+    let reply = other.call(&world, "user-info", bare(&other, json!({ "unionId": "union-new" })).await).await;
+    assert_eq!((reply.status, other.row(&world).await["unionId"].as_s().unwrap().as_str()), (200, "union-of-another"));
+    assert!(world.rows_at("USER#", "CONFLICT#").await.is_empty());
+    assert_eq!(caller.user(&world).await, taken);
 }
 
 #[tokio::test]
@@ -111,7 +148,8 @@ async fn a_profile_that_is_not_the_callers_gets_one_answer_whatever_is_wrong() {
         ("a signature with another key", with("signature", sha1(&format!("{raw_data}{}", "AAAAAAAAAAAAAAAAAAAAAA==")))),
         ("somebody else's", profile(&world, &other, json!({})).await),
         ("somebody else's openid", changed(json!({ "openId": "oSomebodyElse" })).await),
-        ("no openid", changed(json!({ "openId": null })).await),
+        ("an empty openid", changed(json!({ "openId": "" })).await),
+        ("an openid that is no text", changed(json!({ "openId": 7 })).await),
         ("another app", changed(json!({ "watermark": { "appid": "wxother" } })).await),
         ("no watermark", changed(json!({ "watermark": null })).await),
         ("not JSON", not_json),

@@ -13,9 +13,9 @@ use shared::session::authenticate;
 use shared::setup::Setup;
 use shared::store::{Card, Cards, Codes, Session, Sessions, Users};
 use shared::tokens::Tokens;
-use shared::wechat::{Apps, OfficialAccountId, OpenId};
+use shared::wechat::{Apps, OfficialAccountId, OpenId, is_card_id};
 
-use crate::card_ext::{CardCode, CardId, Extension, OuterStr};
+use crate::card_ext::{BeginTimestamp, CardCode, CardId, Extension, OuterStr};
 
 /// The function `card-ext`.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct CardExtInput {
     code: Option<CardCode>,
     openid: Option<bool>,
     outer_str: Option<OuterStr>,
-    fixed_begin_timestamp: Option<u64>,
+    fixed_begin_timestamp: Option<BeginTimestamp>,
 }
 
 /// The reply.
@@ -45,6 +45,11 @@ pub struct CardExtReply {
     card_id: String,
     card_ext: String,
 }
+
+/// An item of the table that is not signed for.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("an item CARD#.. has a cardId that is no id of WeChat's: 24 characters or more, the first a letter")]
+struct NoCardId;
 
 impl HttpFunction for CardExt {
     const NAME: &'static str = "card-ext";
@@ -64,6 +69,9 @@ impl HttpFunction for CardExt {
         let input: CardExtInput = call.input()?;
         let card = self.cards.find(input.card_id.as_str(), call.deadline()).await?;
         let card = card.ok_or_else(|| ApiError::new(ErrorCode::CardUnknown))?;
+        if !is_card_id(input.card_id.as_str()) {
+            return Err(ApiError::new(ErrorCode::Misconfigured).with_source(NoCardId));
+        }
         let code = self.code(call, &session, &card, input.code).await?;
         // That no such account is configured is nothing that a client could mend.
         let account = self.apps.official_account(card.app_id.as_deref());

@@ -1,5 +1,7 @@
 //! What a user wants to buy, and what that costs. Prices are the table's.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::error::{ApiError, ErrorCode};
@@ -59,7 +61,11 @@ impl Cart {
             }
             let quantity = Some(item.quantity.0).filter(|quantity| (1..=MOST_OF_ONE).contains(quantity));
             let quantity = quantity.and_then(|quantity| u64::try_from(quantity).ok());
-            cart.push((item.sku, quantity.ok_or_else(|| ApiError::new(ErrorCode::QuantityInvalid))?));
+            let Some(quantity) = quantity else {
+                let message = format!("the quantity of `{}` is not from 1 to {MOST_OF_ONE}", item.sku.as_str());
+                return Err(refusal(ErrorCode::QuantityInvalid, message));
+            };
+            cart.push((item.sku, quantity));
         }
         Ok(Self(cart))
     }
@@ -84,24 +90,34 @@ impl Cart {
     pub(crate) fn price(&self, products: &[Product]) -> Result<Priced, ApiError> {
         let lines = self.0.iter().map(|(sku, quantity)| {
             let product = products.iter().find(|product| product.sku == *sku);
-            line(product.ok_or_else(|| ApiError::new(ErrorCode::ProductUnknown))?, *quantity)
+            // The sku is what the client says, so it is not for the log.
+            let unknown = || refusal(ErrorCode::ProductUnknown, format!("there is no product `{}`", sku.as_str()));
+            line(product.ok_or_else(unknown)?, *quantity)
         });
         let lines = lines.collect::<Result<Vec<_>, ApiError>>()?;
         let total =
             lines.iter().try_fold(Fen::ZERO, |sum, line| sum.checked_add(line.price.checked_mul(line.quantity)?));
         match total.filter(|total| *total <= LARGEST_TOTAL) {
-            None => {
-                Err(ApiError { message: "the total is too large".into(), ..ApiError::new(ErrorCode::QuantityInvalid) })
-            }
+            None => Err(refusal(ErrorCode::QuantityInvalid, "the total is too large")),
             Some(Fen::ZERO) => Err(ApiError::invalid_request("the total is 0, and there is nothing to pay")),
             Some(total) => Ok(Priced { lines, total }),
         }
     }
 }
 
+/// A product of which there is not enough.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("there is not enough of `{0}` in stock")]
+struct NotEnough(String);
+
+fn refusal(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError { message: message.into(), ..ApiError::new(code) }
+}
+
 fn line(product: &Product, quantity: u64) -> Result<Line, ApiError> {
     if product.stock.is_some_and(|stock| stock < quantity) {
-        return Err(ApiError::new(ErrorCode::OutOfStock));
+        let reason = NotEnough(product.sku.as_str().to_owned());
+        return Err(refusal(ErrorCode::OutOfStock, reason.to_string()).with_source(reason));
     }
     Ok(Line {
         sku: product.sku.clone(),

@@ -19,18 +19,20 @@ pub(crate) struct WechatProfile {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WechatUserInfo {
-    open_id: OpenId,
+    open_id: Option<OpenId>,
     nick_name: Option<Secret>,
     avatar_url: Option<Secret>,
     union_id: Option<UnionId>,
 }
 
 impl WechatProfile {
-    /// What is in it, if WeChat has signed and encrypted it with this key, for the app and the user of the session.
+    /// What is in it, if WeChat has signed and encrypted it with this key, for the app of the session and, where it
+    /// names a user, for the user of the session. `wx.getUserProfile` names none: the key is the user's own.
     pub(crate) fn open(&self, key: &SessionKey, session: &Session) -> Option<WechatUserInfo> {
         let is_signed = is_signed(&self.raw_data, &self.signature, key);
         let opened = self.data.open::<WechatUserInfo>(key)?;
-        let is_ours = opened.watermark.appid == session.app_id && opened.data.open_id == session.openid;
+        let names_another = opened.data.open_id.as_ref().is_some_and(|openid| *openid != session.openid);
+        let is_ours = opened.watermark.appid == session.app_id && !names_another;
         (is_signed && is_ours).then_some(opened.data)
     }
 }
@@ -47,7 +49,8 @@ impl WechatUserInfo {
         (nick_name, AvatarUrl::of_wechat(&text(&self.avatar_url)))
     }
 
+    /// The id across apps, where it stands beside the user's openid: WeChat gives both or neither.
     pub(crate) fn unionid(&self) -> Option<UnionId> {
-        self.union_id.clone().filter(|unionid| !unionid.expose().is_empty())
+        self.open_id.as_ref().and(self.union_id.clone()).filter(|unionid| !unionid.expose().is_empty())
     }
 }

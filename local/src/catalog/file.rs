@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::error::Category;
 use shared::store::Sku;
+use shared::wechat::is_card_id;
 
 use super::unique::Unique;
 
@@ -121,9 +122,11 @@ fn wrong_with_product(item: &Item, pk: &str) -> Option<Wrong> {
 
 fn wrong_with_card(item: &Item, pk: &str) -> Option<Wrong> {
     let text = |name: &str| item.get(name).map(|value| value.as_s().map_or("", String::as_str));
-    let id = text("cardId").filter(|id| !id.is_empty() && pk.strip_prefix("CARD#") == Some(*id));
+    let id = text("cardId").filter(|id| is_card_id(id) && pk.strip_prefix("CARD#") == Some(*id));
     match () {
-        () if id.is_none() => Some(("cardId", "not what is behind `CARD#` in pk")),
+        () if id.is_none() => {
+            Some(("cardId", "not what is behind `CARD#` in pk, with 24 characters or more, the first a letter"))
+        }
         () if text("codes").is_some_and(|codes| !["client", "server", "wechat"].contains(&codes)) => {
             Some(("codes", "not `client`, `server` or `wechat`"))
         }
@@ -181,7 +184,8 @@ mod tests {
     }
 
     fn card(name: &str, value: Value) -> Value {
-        let mut item = json!({ "pk": { "S": "CARD#p1" }, "sk": { "S": "CARD" }, "cardId": { "S": "p1" } });
+        let id = "pFS7Fjg8kV1IdDz01r4SQwMkuCKc";
+        let mut item = json!({ "pk": { "S": format!("CARD#{id}") }, "sk": { "S": "CARD" }, "cardId": { "S": id } });
         item[name] = value;
         item
     }
@@ -224,7 +228,12 @@ mod tests {
             [("cardId", json!({ "S": "p2" })), ("codes", json!({ "S": "nobody" })), ("appId", json!({ "N": "1" }))]
         {
             let problem = problem(card(name, value));
-            assert!(problem.starts_with(&format!("CARD#p1: {name} is not ")), "{problem}");
+            assert!(problem.starts_with(&format!("CARD#pFS7Fjg8kV1IdDz01r4SQwMkuCKc: {name} is not ")), "{problem}");
+        }
+        for id in ["pShortOf23CharactersXyz", "1795231800179523180017952318"] {
+            let mut short = card("cardId", json!({ "S": id }));
+            short["pk"] = json!({ "S": format!("CARD#{id}") });
+            assert!(problem(short).starts_with(&format!("CARD#{id}: cardId is not ")));
         }
     }
 

@@ -17,7 +17,7 @@ use crate::net::HttpError;
 use crate::secret::Secret;
 
 pub use apps::{App, AppId, AppKind, Apps, InvalidApps, MiniProgramId, OfficialAccountId};
-pub use card::card_signature;
+pub use card::{card_nonce, card_signature, is_card_code, is_card_id};
 pub use client::WechatClient;
 pub use credential::{Issued, TokenHash, TokenKind, TokenValue};
 pub use login::{CodeSession, OauthUser};

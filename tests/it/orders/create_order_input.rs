@@ -71,8 +71,13 @@ async fn a_whole_number_that_is_no_quantity_is_quantity_invalid() {
     for quantity in ["0", "-0", "-1", "10000", "9223372036854775808", "18446744073709551616", &*"9".repeat(400)] {
         let body = format!(r#"{{"items":[{{"sku":"demo-sticker","quantity":{quantity}}}]}}"#);
         let reply = send(&world, &caller, &["key"], &body).await;
-        assert_eq!((reply.status, reply.code()), (400, "quantity_invalid"), "{quantity}");
+        let message = "the quantity of `demo-sticker` is not from 1 to 9999";
+        let expected = json!({ "code": "quantity_invalid", "message": message });
+        assert_eq!(reply.without_id(), (400, expected), "{quantity}");
     }
+    // Of several, the one that is meant.
+    let reply = caller.create_order(&world, "key", &cart(&[("demo-mug", 1), ("demo-sticker", 10_000)])).await;
+    assert_eq!(reply.json["message"], "the quantity of `demo-sticker` is not from 1 to 9999");
     assert_nothing_is_left(&world, &caller).await;
     let body = r#"{"items":[{"sku":"demo-sticker","quantity":9999}]}"#;
     assert_eq!(send(&world, &caller, &["key"], body).await.json["totalFen"], 999_900);

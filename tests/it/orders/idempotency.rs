@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::future::join_all;
+use serde_json::json;
+use tests::logs;
 use tests::orders::{cart, number};
 use tests::world::World;
 
@@ -129,11 +131,18 @@ async fn a_refusal_before_there_is_an_order_frees_the_key() {
 async fn an_unknown_product_is_named_as_such() {
     let world = World::start().await;
     let caller = world.caller().await;
-    for lines in
-        [&[("gone", 1)][..], &[("demo-sticker", 1), ("gone", 1)], &[("demo-sticker#", 1)], &[("DEMO-STICKER", 1)]]
-    {
+    for (lines, sku) in [
+        (&[("gone", 1)][..], "gone"),
+        (&[("demo-sticker", 1), ("gone", 1)], "gone"),
+        (&[("demo-sticker#", 1)], "demo-sticker#"),
+        (&[("DEMO-STICKER", 1)], "DEMO-STICKER"),
+    ] {
         let reply = caller.create_order(&world, "key", &cart(lines)).await;
-        assert_eq!((reply.status, reply.code()), (400, "product_unknown"), "{lines:?}");
+        let message = format!("there is no product `{sku}`");
+        let expected = json!({ "code": "product_unknown", "message": message });
+        assert_eq!(reply.without_id(), (400, expected), "{lines:?}");
+        // What is not of the table may be anything, and is not logged.
+        assert_eq!(logs::of_request(reply.json["requestId"].as_str().unwrap()).pop().unwrap().get("cause"), None);
     }
     assert_eq!(world.claims().await, 0);
 }

@@ -7,6 +7,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tests::callers::Caller;
 use tests::http::Reply;
+use tests::logs;
 use tests::orders::{cart, number};
 use tests::world::World;
 
@@ -37,13 +38,18 @@ async fn what_is_there_is_sold_to_the_last_and_no_further() {
     world.put_product("tea", 100, Some(3)).await;
     world.put_product("cup", 100, Some(1)).await;
     let refused = async |lines: &[(&str, u64)]| caller.create_order(&world, "refused", &cart(lines)).await;
-    let check = |reply: Reply| assert_eq!((reply.status, reply.code()), (409, "out_of_stock"));
-    check(refused(&[("tea", 4)]).await);
-    check(refused(&[("tea", 1), ("cup", 2)]).await);
+    let check = |reply: Reply, sku: &str| {
+        let message = format!("there is not enough of `{sku}` in stock");
+        assert_eq!(reply.without_id(), (409, json!({ "code": "out_of_stock", "message": message })));
+        let line = logs::of_request(reply.json["requestId"].as_str().unwrap()).pop().unwrap();
+        assert_eq!(line["cause"], format!("there is not enough of `{sku}` in stock"));
+    };
+    check(refused(&[("tea", 4)]).await, "tea");
+    check(refused(&[("tea", 1), ("cup", 2)]).await, "cup");
     assert_eq!((world.stock("tea").await, world.stock("cup").await), (Some(3), Some(1)));
     caller.order(&world, "all", &cart(&[("tea", 3), ("cup", 1), ("demo-sticker", 9999)])).await;
     assert_eq!((world.stock("tea").await, world.stock("cup").await), (Some(0), Some(0)));
-    check(refused(&[("tea", 1)]).await);
+    check(refused(&[("tea", 1)]).await, "tea");
 }
 
 /// Makes an order of two products, and closes it at WeChat Pay.

@@ -39,6 +39,7 @@ pub(super) fn user_info() -> Vec<Case> {
         ("valid", user(Value::Null, Value::Null)),
         ("set-profile", user("小明 👨‍👩‍👧‍👦".into(), "https://example.com/avatar.png".into())),
         ("wechat-profile", user("Demo".into(), "https://thirdwx.qlogo.cn/mmopen/vi_32/demo/132".into())),
+        ("user-profile", user("Demo".into(), "https://thirdwx.qlogo.cn/mmopen/vi_32/demo/132".into())),
         ("bad-avatar", error(400, "invalid_request", "field `avatarUrl` is not valid")),
         ("bad-signature", error(409, "session_key_stale", STALE)),
         ("no-session", unauthorized()),

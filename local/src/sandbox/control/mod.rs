@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/close", post(pay::close))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))
         .route("/getPhoneNumber", post(open_data::get_phone_number))
+        .route("/getUserInfo", post(open_data::get_user_info))
         .route("/getUserProfile", post(open_data::get_user_profile))
         .route("/keys", get(keys::all).put(keys::set))
         .route("/notifications", get(notifications::all).put(notifications::set))

@@ -1,0 +1,184 @@
+// The READMEs' code for the mini program, as it is there, against the functions of `cargo dev`.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { control, exchange, start } from './machine.mjs';
+import { Phone } from './phone.mjs';
+
+const MUG = [{ sku: 'demo-mug', quantity: 1 }];
+const STICKERS = [{ sku: 'demo-sticker', quantity: 3 }];
+
+let machine;
+before(async () => { machine = await start(); });
+after(async () => { await machine?.stop(); });
+
+/** How often the order was paid, as WeChat Pay has it. */
+const timesPaid = async ({ outTradeNo }) => (await control(machine, `orders/${outTradeNo}`)).timesPaid;
+
+/** The numbers of all orders, as WeChat Pay has them. */
+const numbers = async () => (await control(machine, 'orders')).orders.map(({ outTradeNo }) => outTradeNo);
+
+/** Finds out how each open order stands. */
+const sweep = () => exchange(`${machine.functions}/2015-03-31/functions/order-sweeper/invocations`, { minAgeSecs: 0 });
+
+test('the first call logs in, and the next one uses the same session', async () => {
+  const phone = await Phone.start(machine);
+  const [first, second] = await Promise.all([phone.call('user-info'), phone.call('user-info')]);
+  assert.deepEqual(first, second);
+  assert.deepEqual(await phone.call('user-info'), first);
+  assert.equal(phone.logins, 1);
+});
+
+test('a session that has ended is replaced by one login, and the call is sent again', async () => {
+  const phone = await Phone.start(machine);
+  const { user } = await phone.call('user-info');
+  await exchange(`${machine.functions}/logout`, {}, { authorization: `Bearer ${phone.token}` });
+  const calls = [phone.call('user-info'), phone.call('user-info')];
+  assert.deepEqual((await Promise.all(calls)).map((reply) => reply.user.id), [user.id, user.id]);
+  assert.equal(phone.logins, 2);
+});
+
+test('an order is paid', async () => {
+  const phone = await Phone.start(machine);
+  const { order } = await phone.tap(MUG);
+  assert.equal(order.status, 'SUCCESS');
+  assert.equal(await timesPaid(order), 1);
+});
+
+for (const outcome of ['cancel', 'fail']) {
+  test(`the tap after a payment that ended with ${outcome} pays the same order`, async () => {
+    const phone = await Phone.start(machine);
+    phone.outcome = outcome;
+    const { order: unpaid } = await phone.tap(MUG);
+    assert.equal(unpaid.status, 'NOTPAY');
+    assert.deepEqual((await phone.tap()).order, unpaid);
+    phone.outcome = 'ok';
+    const { order: paid } = await phone.tap();
+    assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
+    assert.equal(await timesPaid(paid), 1);
+  });
+}
+
+test('the tap after a cancelled payment and a restart pays the same order', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: unpaid } = await phone.tap(MUG);
+  await phone.restart();
+  phone.outcome = 'ok';
+  const { order: paid } = await phone.tap(MUG);
+  assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
+});
+
+test('the tap after a paid order makes a new one', async () => {
+  const phone = await Phone.start(machine);
+  const [first, second] = [await phone.tap(MUG), await phone.tap(MUG)];
+  assert.deepEqual([first.order.status, second.order.status], ['SUCCESS', 'SUCCESS']);
+  assert.notEqual(first.order.outTradeNo, second.order.outTradeNo);
+});
+
+test('a double tap is one order and one payment', async () => {
+  const phone = await Phone.start(machine);
+  await Promise.all([phone.tap(MUG), phone.tap(MUG)]);
+  assert.equal(phone.requests.filter((name) => name === 'create-order').length, 1);
+  assert.equal(phone.page.data.order.status, 'SUCCESS');
+});
+
+test('a cart that was changed after a cancelled payment is another order', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: mug } = await phone.tap(MUG);
+  phone.outcome = 'ok';
+  const { order: stickers } = await phone.tap(STICKERS);
+  assert.notEqual(stickers.outTradeNo, mug.outTradeNo);
+  assert.deepEqual([stickers.status, stickers.totalFen], ['SUCCESS', 300]);
+});
+
+test('a session that ends before the second tap is replaced, and the same order is paid', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: unpaid } = await phone.tap(MUG);
+  await exchange(`${machine.functions}/logout`, {}, { authorization: `Bearer ${phone.token}` });
+  phone.outcome = 'ok';
+  const { order: paid } = await phone.tap();
+  assert.deepEqual([paid.outTradeNo, paid.status, phone.logins], [unpaid.outTradeNo, 'SUCCESS', 2]);
+});
+
+test('a payment right after a cancelled one is found though its notification is lost', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: unpaid } = await phone.tap(MUG);
+  phone.outcome = 'ok';
+  await control(machine, 'notifications', { enabled: false }, 'PUT');
+  const { order: paid } = await phone.tap();
+  await control(machine, 'notifications', { enabled: true }, 'PUT');
+  assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
+});
+
+test('an order whose answer was lost is the order of the next tap', async () => {
+  const phone = await Phone.start(machine);
+  const known = await numbers();
+  phone.lost.add('create-order');
+  assert.deepEqual((await phone.tap(MUG)).refusal, { errMsg: 'request:fail timeout' });
+  const { order } = await phone.tap();
+  assert.equal(order.status, 'SUCCESS');
+  assert.deepEqual((await numbers()).filter((number) => !known.includes(number)), [order.outTradeNo]);
+});
+
+test('a payment that the phone did not hear of is shown, and not made again before one more tap', async () => {
+  const phone = await Phone.start(machine);
+  phone.lost.add('query-order');
+  assert.deepEqual((await phone.tap(MUG)).refusal, { errMsg: 'request:fail timeout' });
+  const { order: shown } = await phone.tap();
+  assert.equal(shown.status, 'SUCCESS');
+  assert.equal(await timesPaid(shown), 1);
+  const { order: next } = await phone.tap();
+  assert.equal(next.status, 'SUCCESS');
+  assert.notEqual(next.outTradeNo, shown.outTradeNo);
+});
+
+test('an order that was paid and whose number the phone does not know is order_paid once', async () => {
+  const phone = await Phone.start(machine);
+  const known = await numbers();
+  phone.lost.add('create-order');
+  await phone.tap(MUG);
+  const [outTradeNo] = (await numbers()).filter((number) => !known.includes(number));
+  await control(machine, 'pay', { outTradeNo });
+  await sweep();
+  assert.equal((await phone.tap()).refusal.code, 'order_paid');
+  assert.equal((await phone.tap()).order.status, 'SUCCESS');
+});
+
+test('an order that was closed is followed by a new one in the same tap', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: closed } = await phone.tap(MUG);
+  await control(machine, 'close', { outTradeNo: closed.outTradeNo });
+  await sweep();
+  phone.outcome = 'ok';
+  const { order } = await phone.tap();
+  assert.equal(order.status, 'SUCCESS');
+  assert.notEqual(order.outTradeNo, closed.outTradeNo);
+});
+
+test('a key that was used for another cart is replaced in the same tap', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  await phone.tap(MUG);
+  const attempt = globalThis.wx.getStorageSync('attempt');
+  globalThis.wx.setStorageSync('attempt', { cart: JSON.stringify(STICKERS), key: attempt.key });
+  phone.outcome = 'ok';
+  const { order } = await phone.tap(STICKERS);
+  assert.deepEqual([order.status, order.totalFen], ['SUCCESS', 300]);
+});
+
+test('a refusal names the sku, and the next tap with a cart that is mended goes through', async () => {
+  const phone = await Phone.start(machine);
+  for (const [item, code, message] of [
+    [{ sku: 'demo-mug', quantity: 9999 }, 'out_of_stock', 'there is not enough of `demo-mug` in stock'],
+    [{ sku: 'demo-cup', quantity: 1 }, 'product_unknown', 'there is no product `demo-cup`'],
+    [{ sku: 'demo-mug', quantity: 10_000 }, 'quantity_invalid', 'the quantity of `demo-mug` is not from 1 to 9999'],
+  ]) {
+    const { refusal } = await phone.tap([...STICKERS, item]);
+    assert.deepEqual([refusal.code, refusal.message], [code, message]);
+  }
+  assert.equal((await phone.tap([...STICKERS, ...MUG])).order.status, 'SUCCESS');
+});

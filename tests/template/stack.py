@@ -56,6 +56,7 @@ class Stack:
             "AWS::NoValue": ABSENT,
         }
         self.conditions = expanded.get("Conditions", {})
+        self.assertions = expanded.get("Rules", {})
         self.resources = self._kept(expanded["Resources"])
         self.outputs = self._kept(expanded.get("Outputs", {}))
 
@@ -70,6 +71,14 @@ class Stack:
     def holds(self, condition):
         """Whether a condition holds."""
         return self._decide(self.conditions[condition])
+
+    def refusals(self):
+        """Why CloudFormation would not begin with the parameters: what the template's `Rules` say."""
+        for rule in self.assertions.values():
+            if "RuleCondition" not in rule or self._decide(rule["RuleCondition"]):
+                for assertion in rule["Assertions"]:
+                    if not self._decide(assertion["Assert"]):
+                        yield assertion["AssertDescription"]
 
     def _kept(self, entries):
         holding = {name: entry for name, entry in entries.items() if self._holds_for(entry)}

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use serde_json::json;
+use pay_notify::PayNotify;
+use serde_json::{Map, Value, json};
 use shared::env::Env;
+use shared::http::HttpFunction as _;
 
 use crate::env_file;
 use crate::functions::Functions;
@@ -49,6 +51,9 @@ const NOBODY: &str = "local";
 /// They go to the functions only where those talk to something outside.
 const CREDENTIALS: [&str; 3] = [ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
+/// What the merchant signs with, in the value of `WECHATPAY`.
+const SIGNING: [&str; 2] = ["serialNo", "privateKey"];
+
 /// Where the parts of the machine listen, for those that are embedded.
 #[derive(Debug)]
 pub(crate) struct Embedded {
@@ -87,9 +92,24 @@ pub(crate) fn has_given_key(outside: &Env, embedded: &Embedded) -> bool {
     calls_outside(outside, embedded) && outside.get(ACCESS_KEY_ID).is_some()
 }
 
-/// The environment of one function, whose access key names its role.
-pub(crate) fn with_own_key(env: &Env, function: &str) -> Env {
+/// The environment of one function: who signs nothing gets nothing to sign with.
+pub(crate) fn of_function(env: &Env, function: &str) -> Env {
     let mut env = env.clone();
+    if function != PayNotify::NAME {
+        return env;
+    }
+    // What is no object is for the function to complain of.
+    let given = env.get("WECHATPAY").and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+    if let Some(mut merchant) = given {
+        merchant.retain(|field, _| !SIGNING.contains(&field.as_str()));
+        env.set("WECHATPAY", Value::Object(merchant).to_string());
+    }
+    env
+}
+
+/// The same, with an access key that names the function's role.
+pub(crate) fn with_own_key(env: &Env, function: &str) -> Env {
+    let mut env = of_function(env, function);
     env.set(ACCESS_KEY_ID, logical_id(function, "Role"));
     env
 }

@@ -115,7 +115,7 @@ pub(crate) async fn functions(options: &Options, env: &Env, embedded: &Embedded)
     let has_own_keys = options.policies.is_some() && !environment::has_given_key(&options.env, embedded);
     let own_env = |function: &str| match has_own_keys {
         true => environment::with_own_key(env, function),
-        false => env.clone(),
+        false => environment::of_function(env, function),
     };
     let functions = Functions::new(own_env, &options.clock);
     for function in functions.iter() {

@@ -20,7 +20,16 @@ use tests::{logs, root};
 
 /// The variables of secrets, without `_SECRET_ARN`, and the secrets in the template.
 const SECRETS: [(&str, &str); 3] =
-    [("SEAL_KEY", "SealKeySecret"), ("WECHATPAY", "WechatPaySecret"), ("WECHAT_APPS", "WechatAppsSecret")];
+    [("SEAL_KEY", "SealKeySecret"), ("WECHATPAY", PAY_SECRET), ("WECHAT_APPS", "WechatAppsSecret")];
+const PAY_SECRET: &str = "WechatPaySecret";
+/// The merchant without what signs, which `pay-notify` reads where the template is told so.
+const VERIFY_SECRET: &str = "WechatPayVerifySecret";
+
+/// The secret that a variable of a function names, where `pay-notify` reads that one of the merchant.
+fn secret_of(name: &str, function: &str, of_pay_notify: &'static str) -> Option<&'static str> {
+    let (_, secret) = SECRETS.iter().find(|(variable, _)| format!("{variable}_SECRET_ARN") == name)?;
+    Some(if (function, *secret) == ("pay-notify", PAY_SECRET) { of_pay_notify } else { secret })
+}
 
 fn template() -> String {
     std::fs::read_to_string(root().join("template.yaml")).unwrap()
@@ -150,8 +159,11 @@ type Asked = Arc<Mutex<BTreeSet<(String, String)>>>;
 
 /// A Secrets Manager with the secrets of a world, by their names in the template.
 async fn secrets_manager(world: &World) -> (String, Asked) {
-    let texts: BTreeMap<_, _> =
+    let mut texts: BTreeMap<_, _> =
         SECRETS.iter().map(|(name, secret)| (*secret, world.machine.env().get(name).unwrap().to_owned())).collect();
+    let mut merchant: Value = serde_json::from_str(&texts[PAY_SECRET]).unwrap();
+    merchant.as_object_mut().unwrap().retain(|field, _| !["serialNo", "privateKey"].contains(&field.as_str()));
+    texts.insert(VERIFY_SECRET, merchant.to_string());
     let asked = Asked::default();
     let answer = async |State((texts, asked)): State<(BTreeMap<&'static str, String>, Asked)>,
                         headers: HeaderMap,
@@ -175,7 +187,8 @@ async fn each_function_starts_with_the_variables_of_the_template_and_may_read_th
     let world = World::start_embedded().await;
     let (url, asked) = secrets_manager(&world).await;
     let (template, mut named) = (template(), BTreeSet::new());
-    for function in world.machine.functions.iter() {
+    let functions = world.machine.functions.iter();
+    for (function, of_pay_notify) in functions.flat_map(|it| [(it, PAY_SECRET), (it, VERIFY_SECRET)]) {
         let role = logical_id(function.name, "Role");
         let mut env = Env::from_iter([
             ("AWS_REGION", "us-east-1"),
@@ -184,9 +197,9 @@ async fn each_function_starts_with_the_variables_of_the_template_and_may_read_th
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &url),
         ]);
         for name in variables(&template, function.name).unwrap() {
-            let secret = SECRETS.iter().find(|(variable, _)| format!("{variable}_SECRET_ARN") == name);
-            let value = secret.map(|(_, secret)| *secret).or_else(|| world.machine.env().get(&name));
-            named.extend(secret.map(|(_, secret)| (role.clone(), (*secret).to_owned())));
+            let secret = secret_of(&name, function.name, of_pay_notify);
+            let value = secret.or_else(|| world.machine.env().get(&name));
+            named.extend(secret.map(|secret| (role.clone(), secret.to_owned())));
             env.set(name, value.unwrap_or_default());
         }
         if let Err(err) = function.start_in(env).await {

@@ -5,7 +5,7 @@ use shared::clock::Clock;
 use shared::env::Env;
 use shared::secret::Secret;
 use shared::setup::Setup;
-use shared::wechatpay::{InvalidMerchant, Merchant};
+use shared::wechatpay::{InvalidMerchant, Merchant, Verifier};
 use tests::pay_vectors::{PUBLIC_KEY_ID, PayVectors};
 
 /// A key of 1024 bits, made for this test.
@@ -38,6 +38,7 @@ fn without(fields: &[&str]) -> String {
 fn a_merchant_shows_nothing_but_its_number() {
     let merchant = Merchant::parse(&Secret::new(with("mode", "v3"))).unwrap();
     assert_eq!(format!("{merchant:?}"), r#"Merchant { mch_id: MchId("1900007291"), .. }"#);
+    assert_eq!(format!("{:?}", merchant.verifier()), r#"Verifier { mch_id: MchId("1900007291"), .. }"#);
 }
 
 #[test]
@@ -78,6 +79,19 @@ fn a_merchant_with_platform_certificates_alone_has_no_public_key() {
 }
 
 #[test]
+fn who_verifies_alone_needs_nothing_to_sign_with() {
+    assert_eq!(problem(&without(&["serialNo"])), InvalidMerchant::NoSerialNo);
+    assert_eq!(problem(&without(&["privateKey"])), InvalidMerchant::NoPrivateKey);
+    for value in [without(&["serialNo", "privateKey"]), with("privateKey", "hunter2"), with("serialNo", "")] {
+        let verifier = Verifier::parse(&Secret::new(value)).unwrap();
+        assert_eq!(verifier.mch_id().as_str(), "1900007291");
+    }
+    for (field, expected) in [("mchId", InvalidMerchant::MchId), ("apiV3Key", InvalidMerchant::ApiV3Key)] {
+        assert_eq!(Verifier::parse(&Secret::new(with(field, ""))).unwrap_err(), expected);
+    }
+}
+
+#[test]
 fn a_value_of_another_form_is_refused_without_showing_it() {
     for value in [
         "",
@@ -88,7 +102,7 @@ fn a_value_of_another_form_is_refused_without_showing_it() {
         &with("apiKey", "hunter2"),
         &with("mchId", 1),
         &with("privateKey", json!(["hunter2"])),
-        &without(&["serialNo"]),
+        &without(&["apiV3Key"]),
     ] {
         assert!(matches!(problem(value), InvalidMerchant::NotMerchant { .. }), "{value}");
     }

@@ -179,7 +179,7 @@ proptest! {
     ) {
         let vectors = PayVectors::default();
         let platform = vectors.platform();
-        let notifications = Notifications::to(&platform, &clock_at(0));
+        let notifications = Notifications::to(platform.verifier(), &clock_at(0));
         let resource = json!({
             "algorithm": "AEAD_AES_256_GCM",
             "ciphertext": STANDARD.encode(ciphertext),
@@ -194,7 +194,7 @@ proptest! {
             headers.insert("wechatpay-nonce", "n".parse().unwrap());
             headers.insert("wechatpay-serial", PUBLIC_KEY_ID.parse().unwrap());
             headers.insert("wechatpay-signature", signature.parse().unwrap());
-            prop_assert!(vectors.merchant().keyring().verify(&headers, &body, clock_at(0).timestamp()).is_ok());
+            prop_assert!(vectors.merchant().verifier().keyring().verify(&headers, &body, clock_at(0).timestamp()).is_ok());
             prop_assert_eq!(notifications.open(&headers, &body).unwrap_err(), expected);
         }
     }

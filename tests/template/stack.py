@@ -72,10 +72,19 @@ class Deployment:
             "AWS::NoValue": ABSENT,
         }
         self.conditions = expanded.get("Conditions", {})
+        self.assertions = expanded.get("Rules", {})
 
     def holds(self, condition):
         """Whether a condition holds."""
         return self._decide(self.conditions[condition])
+
+    def refusals(self):
+        """Why CloudFormation would not begin with the parameters: what the template's `Rules` say."""
+        for rule in self.assertions.values():
+            if "RuleCondition" not in rule or self._decide(rule["RuleCondition"]):
+                for assertion in rule["Assertions"]:
+                    if not self._decide(assertion["Assert"]):
+                        yield assertion["AssertDescription"]
 
     def _decide(self, condition):
         ((function, argument),) = condition.items()

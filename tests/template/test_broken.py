@@ -98,6 +98,29 @@ class Broken(unittest.TestCase):
             arns = [{"Fn::Sub": f"arn:${{AWS::Partition}}:{name}"}]
             self.assert_found_with("LogoutRole/Properties/ManagedPolicyArns", arns, f"LogoutRole has arn:aws:{name}")
 
+    def test_a_vpc_policy_that_gives_more(self):
+        arns = [{"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"}]
+        self.assert_found_with(
+            "TokenRefresherRole/Properties/ManagedPolicyArns",
+            arns,
+            "TokenRefresherRole has arn:aws:iam",
+            "token-refresher's role does not go with",
+        )
+        path = "VpcPolicy/Properties/PolicyDocument/Statement"
+        lambdas, codes = source()["Resources"]["VpcPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        self.assert_found_with(path, [lambdas], "VpcPolicy has another Deny for")
+        self.assert_found_with(path, [lambdas, {**codes, "Condition": {}}], "VpcPolicy has a Deny for {}")
+        some = [*codes["Action"][1:]]
+        self.assert_found_with(path, [lambdas, {**codes, "Action": some}], "VpcPolicy has another Deny for ['ec2:")
+        arn = {"ArnLike": {"lambda:SourceFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:prod-login"}}
+        self.assert_found_with(path, [lambdas, {**codes, "Condition": arn}], "VpcPolicy has a Deny for {'ArnLike")
+        more = [*lambdas["Action"], "logs:PutLogEvents"]
+        self.assert_found_with(path, [{**lambdas, "Action": more}, codes], "another Allow for ['logs:PutLogEvents']")
+        self.assert_found_with("VpcPolicy/Properties/Roles", [{"Ref": "LogoutRole"}], "VpcPolicy names Roles")
+
+    def test_denials(self):
+        self.assert_found_in("LogoutRole", "Authenticate", "Effect", "Deny", "LogoutRole has the effect Deny")
+
     def test_roles_for_others(self):
         trust = policy({"Action": "sts:AssumeRole", "Principal": {"AWS": "*"}})
         self.assert_found_with(
@@ -165,6 +188,32 @@ class Broken(unittest.TestCase):
         self.assert_found_without("LoginUrlInvokePermission", lacks + "InvokeFunction", FunctionUrls="true")
         path = "LoginUrl/Properties/AuthType"
         self.assert_found_with(path, "AWS_IAM", "a URL that asks for a signature of AWS", FunctionUrls="true")
+
+    def test_a_door_without_a_throttle(self):
+        def change(resources):
+            del resources["HttpApiStage"]["Properties"]["RouteSettings"]["POST /login"]
+
+        self.assert_found("POST /login: no throttle", change=change)
+        self.assert_found_without("HttpApiStage/Properties/DefaultRouteSettings/ThrottlingBurstLimit", "other routes:")
+
+    def test_parameters_that_no_rule_refuses(self):
+        for rule, problem, parameters in [
+            ("LiveNeedsAlarmAddress", "there are alarms, and they reach no person", {"Live": "true"}),
+            ("FunctionUrlsNeedCeiling", "LoginFunction has a URL and no ceiling", {"FunctionUrls": "true"}),
+            (
+                "DisableExecuteApiEndpointNeedsDomain",
+                "no address leads to the API",
+                {"DisableExecuteApiEndpoint": "true"},
+            ),
+        ]:
+            template = copy.deepcopy(source())
+            del template["Rules"][rule]
+            found = rules.problems(Stack(template, **parameters))
+            self.assertTrue(any(problem in text for text in found), f"{rule}: {found}")
+
+    def test_a_dashboard_of_two_stacks(self):
+        name = {"Ref": "AWS::StackName"}
+        self.assert_found_with("Dashboard/Properties/DashboardName", name, "Dashboard is called prod in every region")
 
     def test_an_access_log_with_what_clients_send(self):
         path = "HttpApiStage/Properties/AccessLogSettings/Format"

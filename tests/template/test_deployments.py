@@ -21,10 +21,12 @@ GIVEN = {
     "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1",
     "WechatAppsSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:apps-AbCdEf",
     "WechatPaySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:pay-AbCdEf",
+    "WechatPayVerifySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:verify-AbCdEf",
     "SealKeySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:seal-AbCdEf",
     "EipAllocationId": "eipalloc-0123456789abcdef0",
     "TableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/restored",
     "Zones": "us-east-1b,us-east-1c",
+    "AlarmEmail": "ops@example.com",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
     "SecretsKmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
@@ -41,32 +43,62 @@ def given(*names):
 class Deployments(unittest.TestCase):
     def assert_sound(self, partition="aws", **parameters):
         with self.subTest(partition=partition, **parameters):
-            self.assertEqual(rules.problems(Stack(partition=partition, **parameters)), [])
+            stack = Stack(partition=partition, **parameters)
+            self.assertEqual(list(stack.refusals()), [])
+            self.assertEqual(rules.problems(stack), [])
 
     def test_every_egress_and_scope_in_both_partitions(self):
         for egress, scope, live, partition in itertools.product(EGRESS, SCOPES, ("false", "true"), ("aws", "aws-cn")):
             existing = given("SubnetIds", "SecurityGroupIds", "EgressIps") if egress == "existing" else {}
-            self.assert_sound(partition, Egress=egress, EgressScope=scope, Live=live, **existing)
+            heard = given("AlarmEmail") if live == "true" else {}
+            self.assert_sound(partition, Egress=egress, EgressScope=scope, Live=live, **existing, **heard)
 
     def test_payments_with_and_without_live_and_urls(self):
         for payments, live, urls in itertools.product(PAYMENTS, ("false", "true"), ("false", "true")):
             self.assert_sound(Payments=payments, Live=live, FunctionUrls=urls, Egress="none")
 
     def test_what_is_there_already(self):
-        self.assert_sound(**given("DomainName", "CertificateArn"), Live="true")
+        for off in ("false", "true"):
+            domain = given("DomainName", "CertificateArn")
+            self.assert_sound(**domain, DisableExecuteApiEndpoint=off, Live="true", **given("AlarmEmail"))
         self.assert_sound(**given("WechatAppsSecretArn", "WechatPaySecretArn", "SealKeySecretArn"))
+        for which in ("signing", "verifying"):
+            self.assert_sound(PayNotifySecret=which)
+            self.assert_sound(PayNotifySecret=which, **given("WechatPayVerifySecretArn", "SecretsKmsKeyArn"))
         self.assert_sound(**given("AlarmTopicArn"), Live="true")
         self.assert_sound(**given("KmsKeyArn", "SecretsKmsKeyArn"))
-        self.assert_sound(**given("TableArn"), Live="true", EgressScope="all")
+        self.assert_sound(**given("TableArn", "AlarmEmail"), Live="true", EgressScope="all")
         for egress in ("nat-gateway", "nat-instance"):
             self.assert_sound(**given("EipAllocationId", "EgressIps", "Zones"), Egress=egress)
 
     def test_what_is_asked_for(self):
-        self.assert_sound(FunctionUrls="true")
-        self.assert_sound("aws-cn", FunctionUrls="true")
+        self.assert_sound(FunctionUrls="true", PublicReservedConcurrency=5)
+        self.assert_sound("aws-cn", FunctionUrls="true", PublicReservedConcurrency=5)
         self.assert_sound(Tracing="true", TableStream="true", Architecture="x86_64")
         self.assert_sound(AlarmEmail="ops@example.com", Live="true", Payments="false")
         self.assert_sound(PublicReservedConcurrency=5, DirectReservedConcurrency=1, ConfigVersion="2", LogLevel="debug")
+
+
+class Refusals(unittest.TestCase):
+    """Parameters that CloudFormation refuses before it makes or changes anything."""
+
+    def test_parameters_that_do_not_go_together(self):
+        unheard = "Live needs AlarmEmail or AlarmTopicArn: an alarm has to reach a person."
+        ceiling = "FunctionUrls needs PublicReservedConcurrency: URLs have no throttle, and no other ceiling."
+        for parameters, refusals in [
+            ({"Live": "true"}, [unheard]),
+            ({"Live": "true", **given("AlarmEmail")}, []),
+            ({"Live": "true", **given("AlarmTopicArn")}, []),
+            ({"FunctionUrls": "true"}, [ceiling]),
+            ({"FunctionUrls": "true", "PublicReservedConcurrency": 1}, []),
+            ({"DisableExecuteApiEndpoint": "true"}, ["DisableExecuteApiEndpoint needs DomainName."]),
+            ({"DisableExecuteApiEndpoint": "true", **given("DomainName", "CertificateArn")}, []),
+            (given("DomainName"), ["DomainName needs CertificateArn."]),
+            ({"Egress": "existing"}, ["Egress existing needs SubnetIds.", "Egress existing needs SecurityGroupIds."]),
+            (given("EipAllocationId"), ["EipAllocationId needs the address in EgressIps."]),
+        ]:
+            with self.subTest(**parameters):
+                self.assertEqual(list(Stack(**parameters).refusals()), refusals)
 
 
 class Parameters(unittest.TestCase):
@@ -93,6 +125,34 @@ class Parameters(unittest.TestCase):
         self.assertEqual(set(reserved(Stack()).values()), {None})
         asked = reserved(Stack(PublicReservedConcurrency=5, DirectReservedConcurrency=1))
         self.assertEqual((asked["LoginFunction"], asked["TokenRefresherFunction"]), (5, 1))
+
+    def test_login_has_a_throttle_of_its_own(self):
+        def settings(stack):
+            return stack.properties("HttpApiStage")["RouteSettings"]["POST /login"]
+
+        asked = Stack(LoginRate=7, LoginBurst=9)
+        self.assertEqual(settings(asked), {"ThrottlingRateLimit": 7, "ThrottlingBurstLimit": 9})
+        usual = Stack()
+        others = usual.properties("HttpApiStage")["DefaultRouteSettings"]["ThrottlingRateLimit"]
+        self.assertLess(settings(usual)["ThrottlingRateLimit"], others)
+
+    def test_pay_notify_has_a_secret_without_the_private_key_when_told(self):
+        def secret(stack):
+            return self.variables(stack, "PayNotify")["WECHATPAY_SECRET_ARN"]
+
+        self.assertEqual(secret(Stack()), {"Ref": "WechatPaySecret"})  # As it was before there was another one.
+        self.assertEqual(secret(Stack(**given("WechatPaySecretArn"))), GIVEN["WechatPaySecretArn"])
+        verifying = Stack(PayNotifySecret="verifying", **given("WechatPaySecretArn"))
+        self.assertEqual(secret(verifying), {"Ref": "WechatPayVerifySecret"})
+        verifying = Stack(PayNotifySecret="verifying", **given("WechatPayVerifySecretArn"))
+        self.assertEqual(secret(verifying), GIVEN["WechatPayVerifySecretArn"])
+        self.assertNotIn("WechatPayVerifySecret", verifying.resources)
+        for name in ("CreateOrder", "OrderSweeper", "QueryOrder", "RefundOrder"):
+            self.assertEqual(self.variables(verifying, name)["WECHATPAY_SECRET_ARN"], {"Ref": "WechatPaySecret"})
+
+    def test_what_cannot_change_later_says_so(self):
+        for name in ("VpcCidr", "Zones"):
+            self.assertIn("It cannot change later.", source()["Parameters"][name]["Description"])
 
     def test_config_version_is_in_every_environment(self):
         stack = Stack(ConfigVersion="42")

@@ -6,7 +6,7 @@ import unittest
 from stack import ROOT, source
 
 # What operators change at a stack that runs. What is not named keeps its value: SAM sends `UsePreviousValue` for it.
-SWITCHES = {"ConfigVersion", "Live", "NatInstanceRelease", "Payments"}
+SWITCHES = {"ConfigVersion", "Live", "NatInstanceRelease", "PayNotifySecret", "Payments"}
 
 
 def resets(text):

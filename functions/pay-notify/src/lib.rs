@@ -51,7 +51,7 @@ impl HttpFunction for PayNotify {
 
     async fn start(setup: &Setup) -> Result<Self, ConfigError> {
         let (table, clock) = (setup.table()?, setup.clock().clone());
-        let merchant = setup.merchant().await?;
+        let merchant = setup.verifier().await?;
         let notifications = Notifications::to(&merchant, &clock);
         let keys = PayKeys::of(&merchant, table.clone(), clock.clone());
         Ok(Self { notifications, keys, orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock) })

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::Setup;
 use crate::env::ConfigError;
+use crate::secret::Secret;
 use crate::wechatpay::v3::{PayClient, PayHosts};
-use crate::wechatpay::{Merchant, NotifyUrl};
+use crate::wechatpay::{InvalidMerchant, Merchant, NotifyUrl, Verifier};
 
 const ORDER_TTL_SECS: &str = "ORDER_TTL_SECS";
 const MAX_OPEN_ORDERS: &str = "MAX_OPEN_ORDERS";
@@ -32,14 +33,27 @@ impl Setup {
         Ok(PayHosts::new(self.connecting(hosts.first(), 1), hosts))
     }
 
-    /// `WECHATPAY` or `WECHATPAY_SECRET_ARN`: the merchant.
+    /// `WECHATPAY` or `WECHATPAY_SECRET_ARN`: the merchant, with what it signs with.
     ///
     /// # Errors
     ///
     /// If it is malformed, or cannot be read.
     pub async fn merchant(&self) -> Result<Merchant, ConfigError> {
+        self.of_merchant(Merchant::parse).await
+    }
+
+    /// The same for who only verifies: what the merchant signs with may be absent, and is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::merchant`].
+    pub async fn verifier(&self) -> Result<Verifier, ConfigError> {
+        self.of_merchant(Verifier::parse).await
+    }
+
+    async fn of_merchant<T>(&self, parse: fn(&Secret) -> Result<T, InvalidMerchant>) -> Result<T, ConfigError> {
         let (variable, merchant) = self.secret("WECHATPAY", "WECHATPAY_SECRET_ARN").await?;
-        Merchant::parse(&merchant).map_err(|problem| ConfigError::malformed(variable, problem))
+        parse(&merchant).map_err(|problem| ConfigError::malformed(variable, problem))
     }
 
     /// `PAY_NOTIFY_URL`: where WeChat Pay tells of payments.

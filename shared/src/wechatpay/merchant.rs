@@ -27,23 +27,30 @@ const LONGEST_SERIAL: usize = 128;
 /// What the id of every public key of WeChat Pay begins with. Source: WeChat Pay v3, "WeChat Pay public key".
 const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
 
-/// A merchant: who it is, what it signs with, and what WeChat Pay signs and encrypts with for it.
+/// A merchant that signs: who it is, what it signs with, and what WeChat Pay signs and encrypts with for it.
 pub struct Merchant {
-    mch_id: MchId,
+    verifier: Verifier,
     serial_no: String,
     private_key: KeyPair,
     signs: OnceLock<bool>,
+}
+
+/// A merchant that verifies alone: who it is, and what WeChat Pay signs and encrypts with for it. It cannot sign, because
+/// it has no private key.
+pub struct Verifier {
+    mch_id: MchId,
     api_v3_key: ApiV3Key,
     public_key_id: Option<String>,
     keyring: Keyring,
 }
 
+/// The value of version 3. What signs may be absent, or be wrong, where nothing is signed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Value3 {
     mch_id: String,
-    serial_no: String,
-    private_key: Secret,
+    serial_no: Option<String>,
+    private_key: Option<Secret>,
     api_v3_key: Secret,
     public_key_id: Option<String>,
     public_key: Option<String>,
@@ -57,13 +64,9 @@ struct Mode {
     mode: Option<Value>,
 }
 
-impl Merchant {
+impl Value3 {
     /// Reads the value of `WECHATPAY`.
-    ///
-    /// # Errors
-    ///
-    /// If it is not a JSON object of a merchant, or a field of it is not what it should be.
-    pub fn parse(json: &Secret) -> Result<Self, InvalidMerchant> {
+    fn read(json: &Secret) -> Result<Self, InvalidMerchant> {
         // The error's own text could show a part of the value.
         let malformed =
             |err: serde_json::Error| InvalidMerchant::NotMerchant { line: err.line(), column: err.column() };
@@ -73,12 +76,24 @@ impl Merchant {
             Some(Some("v2")) => return Err(InvalidMerchant::Version2),
             Some(_) => return Err(InvalidMerchant::Mode),
         }
-        let Object(value): Object<Value3> = serde_json::from_str(json.expose()).map_err(malformed)?;
+        let Object(value) = serde_json::from_str(json.expose()).map_err(malformed)?;
+        Ok(value)
+    }
+}
+
+impl Verifier {
+    /// Reads the value of `WECHATPAY`. What signs in it is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON object of a merchant, or another field of it is not what it should be.
+    pub fn parse(json: &Secret) -> Result<Self, InvalidMerchant> {
+        Self::of(Value3::read(json)?)
+    }
+
+    fn of(value: Value3) -> Result<Self, InvalidMerchant> {
         if !is_header_text(&value.mch_id, LONGEST_MCH_ID) {
             return Err(InvalidMerchant::MchId);
-        }
-        if !is_header_text(&value.serial_no, LONGEST_SERIAL) {
-            return Err(InvalidMerchant::SerialNo);
         }
         let public_key = match (value.public_key_id, value.public_key) {
             (Some(id), Some(key)) => Some(public_key(id, &key)?),
@@ -87,9 +102,6 @@ impl Merchant {
         };
         Ok(Self {
             mch_id: MchId::new(value.mch_id),
-            serial_no: value.serial_no,
-            private_key: private_key(&value.private_key).ok_or(InvalidMerchant::PrivateKey)?,
-            signs: OnceLock::new(),
             api_v3_key: ApiV3Key::new(value.api_v3_key.expose()).ok_or(InvalidMerchant::ApiV3Key)?,
             public_key_id: public_key.as_ref().map(|(id, _)| id.clone()),
             keyring: Keyring::new(public_key),
@@ -101,25 +113,53 @@ impl Merchant {
         &self.mch_id
     }
 
-    /// The serial number of the merchant's certificate, which WeChat Pay checks its signatures with.
-    pub fn serial_no(&self) -> &str {
-        &self.serial_no
-    }
-
     /// The key of the configuration that WeChat Pay signs with, if there is one. Its certificates are in the table.
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// The public key that WeChat Pay is to sign its answers with, which knows it by this name. Without one, it signs with
-    /// a platform certificate.
-    pub fn answers_signed_by(&self) -> Option<&str> {
-        self.public_key_id.as_deref()
-    }
-
     /// The key that WeChat Pay encrypts notifications with.
     pub fn api_v3_key(&self) -> &ApiV3Key {
         &self.api_v3_key
+    }
+}
+
+impl Merchant {
+    /// Reads the value of `WECHATPAY`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON object of a merchant, or a field of it is not what it should be.
+    pub fn parse(json: &Secret) -> Result<Self, InvalidMerchant> {
+        let mut value = Value3::read(json)?;
+        let private_pem = value.private_key.take().ok_or(InvalidMerchant::NoPrivateKey)?;
+        let serial_no = value.serial_no.take().ok_or(InvalidMerchant::NoSerialNo)?;
+        if !is_header_text(&serial_no, LONGEST_SERIAL) {
+            return Err(InvalidMerchant::SerialNo);
+        }
+        let private_key = private_key(&private_pem).ok_or(InvalidMerchant::PrivateKey)?;
+        Ok(Self { verifier: Verifier::of(value)?, serial_no, private_key, signs: OnceLock::new() })
+    }
+
+    /// What verifies of it.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// The merchant's number.
+    pub fn mch_id(&self) -> &MchId {
+        &self.verifier.mch_id
+    }
+
+    /// The serial number of the merchant's certificate, which WeChat Pay checks its signatures with.
+    pub fn serial_no(&self) -> &str {
+        &self.serial_no
+    }
+
+    /// The public key that WeChat Pay is to sign its answers with, which knows it by this name. Without one, it signs with
+    /// a platform certificate.
+    pub fn answers_signed_by(&self) -> Option<&str> {
+        self.verifier.public_key_id.as_deref()
     }
 
     /// Whether the private key signs. It is tried once.
@@ -170,7 +210,13 @@ fn private_key(pem: &Secret) -> Option<KeyPair> {
 
 impl fmt::Debug for Merchant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Merchant").field("mch_id", &self.mch_id).finish_non_exhaustive()
+        f.debug_struct("Merchant").field("mch_id", self.mch_id()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("mch_id", &self.mch_id).finish_non_exhaustive()
     }
 }
 
@@ -186,6 +232,10 @@ pub enum InvalidMerchant {
     MchId,
     #[error("mode has to be v3, or absent")]
     Mode,
+    #[error("privateKey is missing, and this function signs: only pay-notify does without")]
+    NoPrivateKey,
+    #[error("serialNo is missing, and this function signs: only pay-notify does without")]
+    NoSerialNo,
     #[error(
         r#"expected a JSON object {{"mchId","serialNo","privateKey","apiV3Key","publicKeyId","publicKey"}} of texts (line {line}, column {column})"#
     )]

@@ -10,7 +10,7 @@ pub mod v3;
 
 pub use api_v3_key::ApiV3Key;
 pub use keyring::{Certificate, Keyring, PublicKey};
-pub use merchant::{CannotSign, InvalidMerchant, Merchant};
+pub use merchant::{CannotSign, InvalidMerchant, Merchant, Verifier};
 pub use notify_url::{InvalidNotifyUrl, NotifyUrl};
 pub use refund::{OutRefundNo, RefundResult, RefundStatus};
 pub use trade::{Amount, MchId, Named, OutTradeNo, PrepayId, Trade, TradeState};

@@ -134,11 +134,16 @@ async fn each_field_of_the_merchant_is_named_and_not_shown() {
     ] {
         let mut merchant = merchant();
         merchant[name] = value.clone();
-        for problem in [problem("WECHATPAY", &merchant.to_string()).await, {
-            let mut env = env();
-            env.set("WECHATPAY", merchant.to_string());
-            start::<pay_notify::PayNotify>(env).await.unwrap_err()
-        }] {
+        let mut problems = vec![problem("WECHATPAY", &merchant.to_string()).await];
+        let mut env = env();
+        env.set("WECHATPAY", merchant.to_string());
+        let started = start::<pay_notify::PayNotify>(env).await;
+        // Who signs nothing does not look at what signs.
+        match ["serialNo", "privateKey"].contains(&name) {
+            true => started.unwrap(),
+            false => problems.push(started.unwrap_err()),
+        }
+        for problem in problems {
             assert!(problem.starts_with("WECHATPAY is malformed: ") && problem.contains(named), "{name}: {problem}");
             assert!(!problem.contains("canary") && !problem.contains("BEGIN PRIVATE"), "{problem}");
         }

@@ -11,6 +11,7 @@ mod pay_notify;
 mod pay_notify_faults;
 mod pay_notify_forged;
 mod pay_notify_quarantine;
+mod pay_notify_verifier;
 mod prepay_answers;
 mod prepay_hosts;
 mod prepay_refusals;

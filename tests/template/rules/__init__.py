@@ -7,6 +7,7 @@ RULES = [
     functions.every_function_has_a_log_group_with_a_retention,
     policies.nobody_may_do_anything_to_everything,
     policies.roles_are_for_one_service,
+    policies.the_vpc_is_for_lambda_and_not_for_the_code,
     policies.every_function_has_a_role_of_its_own,
     policies.every_function_may_write_its_own_log,
     policies.table_statements_name_partitions,
@@ -16,6 +17,8 @@ RULES = [
     door.nobody_else_may_invoke,
     door.every_function_url_has_both_permissions,
     door.the_door_is_throttled_and_logs_no_content,
+    door.function_urls_have_a_ceiling,
+    door.the_other_address_is_off_where_there_is_a_domain_alone,
     door.notifications_come_to_the_route,
     operations.schedules_send_an_empty_object,
     operations.no_scheduled_run_is_lost_or_repeated,
@@ -33,6 +36,8 @@ RULES = [
     operations.every_alarm_of_the_runbook_is_there,
     operations.every_alarm_reaches_a_person,
     operations.every_alarm_is_about_this_stack,
+    operations.a_live_stack_is_heard,
+    operations.the_dashboard_is_of_one_region,
     operations.nothing_is_of_one_partition,
 ]
 

@@ -114,15 +114,36 @@ def the_door_is_throttled_and_logs_no_content(stack):
     properties = stage["Properties"]
     if properties["StageName"] != "$default" or not properties["AutoDeploy"]:
         yield "the stage is in the way of the routes"
-    for what in (properties["DefaultRouteSettings"], properties["RouteSettings"]["POST /pay-notify"]):
-        if not (what["ThrottlingRateLimit"] > 0 and what["ThrottlingBurstLimit"] > 0):
-            yield "no throttle"
+    settings = properties["RouteSettings"]
+    throttles = {"other routes": properties["DefaultRouteSettings"]}
+    throttles |= {f"POST /{name}": settings.get(f"POST /{name}", {}) for name in ("login", "pay-notify")}
+    for what, limits in throttles.items():
+        if not (limits.get("ThrottlingRateLimit", 0) > 0 and limits.get("ThrottlingBurstLimit", 0) > 0):
+            yield f"{what}: no throttle"
     # That of create-order comes by AutoDeploy: nothing may depend on what a condition can leave out.
     if set(stage.get("DependsOn", [])) != stack.of_type("AWS::ApiGatewayV2::Route").keys() - {"CreateOrderRoute"}:
         yield "the stage may be there before its routes"
     for logged in re.findall(r"\$context\.([\w.]+)", properties["AccessLogSettings"]["Format"]):
         if logged not in LOGGED:
             yield f"the access log has {logged}"
+
+
+def function_urls_have_a_ceiling(stack):
+    """They have no throttle, so that what one runs at once is all that bounds it; the parameters may be refused."""
+    for url in stack.of_type("AWS::Lambda::Url").values():
+        function = target(url["Properties"]["TargetFunctionArn"]).removesuffix(".Arn")
+        limit = stack.properties(function).get("ReservedConcurrentExecutions", 0)
+        if not limit > 0 and not list(stack.refusals()):
+            yield f"{function} has a URL and no ceiling"
+
+
+def the_other_address_is_off_where_there_is_a_domain_alone(stack):
+    (api,) = stack.of_type("AWS::ApiGatewayV2::Api").values()
+    is_off = api["Properties"].get("DisableExecuteApiEndpoint", False)
+    if is_off != (stack.values["DisableExecuteApiEndpoint"] == "true"):
+        yield f"API Gateway's own address is {'off' if is_off else 'on'}"
+    if is_off and not stack.values["DomainName"] and not list(stack.refusals()):
+        yield "no address leads to the API"
 
 
 def notifications_come_to_the_route(stack):

@@ -15,7 +15,7 @@ def the_right_functions_go_out_by_the_fixed_address(stack):
         if is_in != (name in expected):
             yield f"{name} is {'in' if is_in else 'not in'} the VPC"
         arns = stack.properties(f"{pascal(name)}Role").get("ManagedPolicyArns", [])
-        may_be_in = any(arn.endswith("AWSLambdaVPCAccessExecutionRole") for arn in arns)
+        may_be_in = "VpcPolicy" in map(target, arns)
         if may_be_in != (is_in or name == "token-refresher"):
             yield f"{name}'s role does not go with its network"
         if is_in and not all(properties["VpcConfig"][key] for key in ("SubnetIds", "SecurityGroupIds")):

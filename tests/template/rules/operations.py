@@ -97,6 +97,20 @@ def every_alarm_is_about_this_stack(stack):
             yield f"{name} is about {properties['MetricName']}, which nobody writes"
 
 
+def a_live_stack_is_heard(stack):
+    """Its alarms go to a topic that is given, or to one of ours with a subscription; or the parameters are refused."""
+    is_heard = stack.values["AlarmTopicArn"] or stack.of_type("AWS::SNS::Subscription")
+    if stack.holds("IsLive") and not is_heard and not list(stack.refusals()):
+        yield "there are alarms, and they reach no person"
+
+
+def the_dashboard_is_of_one_region(stack):
+    """Dashboards are of all regions: two stacks of one name would have one between them."""
+    for name, dashboard in stack.of_type("AWS::CloudWatch::Dashboard").items():
+        if dashboard["Properties"]["DashboardName"] != f"prod-{stack.values['AWS::Region']}":
+            yield f"{name} is called {dashboard['Properties']['DashboardName']} in every region"
+
+
 def nothing_is_of_one_partition(stack):
     other = {"aws": "aws-cn", "aws-cn": "aws"}[stack.partition]
     for name, resource in stack.resources.items():

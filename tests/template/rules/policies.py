@@ -5,7 +5,7 @@ import re
 from project import names, pascal
 from stack import target
 
-MANAGED_POLICIES = {"service-role/AWSLambdaVPCAccessExecutionRole", "AWSXRayDaemonWriteAccess"}
+MANAGED_POLICIES = {"AWSXRayDaemonWriteAccess"}
 # Who takes a role of ours. EC2 has none: the NAT instance needs no rights.
 SERVICES = {"SchedulerRole": "scheduler.amazonaws.com"}
 TABLE_ACTIONS = {"BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"}
@@ -15,6 +15,16 @@ OTHER_ACTIONS = {
     "logs:PutLogEvents",
     "secretsmanager:GetSecretValue",
     "sqs:SendMessage",
+}
+# What Lambda does for a function in a VPC, by the function's role. Source: AWS Lambda developer guide, "Giving Lambda
+# functions access to resources in an Amazon VPC", required IAM permissions.
+NETWORK_ACTIONS = {
+    "AssignPrivateIpAddresses",
+    "CreateNetworkInterface",
+    "DeleteNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "UnassignPrivateIpAddresses",
 }
 KEY_ACTIONS = {"Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey", "ReEncryptFrom", "ReEncryptTo"}
 ACTIONS = (
@@ -60,8 +70,10 @@ def nobody_may_do_anything_to_everything(stack):
     for name, statement in statements(stack):
         for key in {"NotAction", "NotResource", "NotPrincipal"} & statement.keys():
             yield f"{name} has {key}"
-        if "AssumeRole" in str(statement["Action"]):
+        if "AssumeRole" in str(statement["Action"]) or name == "VpcPolicy":
             continue
+        if statement["Effect"] != "Allow":
+            yield f"{name} has the effect {statement['Effect']}"
         for action in listed(statement["Action"]):
             if action not in ACTIONS:
                 yield f"{name} may do {action}"
@@ -84,8 +96,30 @@ def roles_are_for_one_service(stack):
         }:
             yield f"{name} is for schedules of other accounts too"
         for arn in role["Properties"].get("ManagedPolicyArns", []):
-            if arn not in {f"arn:{stack.partition}:iam::aws:policy/{policy}" for policy in MANAGED_POLICIES}:
+            of_aws = {f"arn:{stack.partition}:iam::aws:policy/{policy}" for policy in MANAGED_POLICIES}
+            if target(arn) != "VpcPolicy" and arn not in of_aws:
                 yield f"{name} has {arn}"
+
+
+def the_vpc_is_for_lambda_and_not_for_the_code(stack):
+    """The policy of functions in a VPC: what Lambda needs to take them there, which their own code may not do."""
+    properties = stack.properties("VpcPolicy")
+    for extra in {"Groups", "Roles", "Users"} & properties.keys():
+        yield f"VpcPolicy names {extra}"
+    functions = f"arn:{stack.partition}:lambda:{stack.values['AWS::Region']}:123456789012:function:prod-*"
+    found = {"Allow": set(), "Deny": set()}
+    for statement in properties["PolicyDocument"]["Statement"]:
+        found[statement["Effect"]] |= set(listed(statement["Action"]))
+        if statement["Resource"] != "*" or statement.keys() - {"Sid", "Effect", "Action", "Resource", "Condition"}:
+            yield "VpcPolicy is about something else"
+        condition = statement.get("Condition", {})
+        expected = {"ArnLike": {"lambda:SourceFunctionArn": functions}} if statement["Effect"] == "Deny" else {}
+        if condition != expected:
+            yield f"VpcPolicy has a {statement['Effect']} for {condition}"
+    expected = {f"ec2:{action}" for action in NETWORK_ACTIONS}
+    for effect, actions in found.items():
+        if actions != expected:
+            yield f"VpcPolicy has another {effect} for {sorted(actions ^ expected)}"
 
 
 def every_function_has_a_role_of_its_own(stack):

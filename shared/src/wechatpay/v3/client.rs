@@ -75,7 +75,7 @@ impl PayClient {
 
     /// A client for this merchant. The certificates that WeChat Pay signs with are in the table.
     pub fn new(upstream: PayHosts, merchant: Arc<Merchant>, table: Table, clock: Clock) -> Self {
-        let keys = PayKeys::of(&merchant, table, clock.clone());
+        let keys = PayKeys::of(merchant.verifier(), table, clock.clone());
         Self { upstream, merchant, keys, clock }
     }
 

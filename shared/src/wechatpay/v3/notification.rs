@@ -10,7 +10,7 @@ use super::{AEAD_AES_256_GCM, NotVerified, refund, transaction};
 use crate::clock::Clock;
 use crate::fen::Fen;
 use crate::json::Object;
-use crate::wechatpay::{ApiV3Key, Keyring, Merchant, Named, RefundResult, Trade, Verified};
+use crate::wechatpay::{ApiV3Key, Keyring, Named, RefundResult, Trade, Verified, Verifier};
 
 /// Opens notifications.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Notifications {
     }
 
     /// To this merchant.
-    pub fn to(merchant: &Merchant, clock: &Clock) -> Self {
+    pub fn to(merchant: &Verifier, clock: &Clock) -> Self {
         Self::new(merchant.keyring().clone(), merchant.api_v3_key().clone(), clock.clone())
     }
 

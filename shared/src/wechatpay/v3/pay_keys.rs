@@ -10,7 +10,7 @@ use super::verify;
 use crate::clock::{Clock, Moment};
 use crate::deadline::Deadline;
 use crate::store::{PayKeyRows, Refreshes, StoreError, Table};
-use crate::wechatpay::{ApiV3Key, Keyring, Merchant};
+use crate::wechatpay::{ApiV3Key, Keyring, Verifier};
 
 /// How long nothing is looked up any more after a serial that nobody knows.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub struct PayKeys {
 
 impl PayKeys {
     /// Those of this merchant. The merchant's own keyring learns them.
-    pub fn of(merchant: &Merchant, table: Table, clock: Clock) -> Self {
+    pub fn of(merchant: &Verifier, table: Table, clock: Clock) -> Self {
         let rows = PayKeyRows::new(table, merchant.mch_id());
         let (keyring, api_v3_key) = (merchant.keyring().clone(), merchant.api_v3_key().clone());
         Self { keyring, api_v3_key, rows, clock, in_vain: Mutex::default() }

@@ -191,7 +191,7 @@ impl PayClient {
 
     fn listed(&self, answer: &HttpResponse) -> Result<Vec<PlatformCertificate>, PayError> {
         let id = || RequestId::of(&answer.headers);
-        let listed = certificates::listed(&answer.body, self.merchant.api_v3_key());
+        let listed = certificates::listed(&answer.body, self.merchant.verifier().api_v3_key());
         let own = listed.iter().flat_map(|listed| listed.certificates.iter().cloned());
         let keyring = self.keys.keyring().beside(own);
         let verified = keyring.verify(&answer.headers, &answer.body, self.clock.timestamp());

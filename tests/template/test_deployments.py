@@ -55,7 +55,9 @@ class Deployments(unittest.TestCase):
 
     def test_payments_with_and_without_live_and_urls(self):
         for payments, live, urls in itertools.product(PAYMENTS, ("false", "true"), ("false", "true")):
-            self.assert_sound(Payments=payments, Live=live, FunctionUrls=urls, Egress="none")
+            others = {"PublicReservedConcurrency": 5} if urls == "true" else {}
+            others |= given("AlarmEmail") if live == "true" else {}
+            self.assert_sound(Payments=payments, Live=live, FunctionUrls=urls, Egress="none", **others)
 
     def test_what_is_there_already(self):
         for off in ("false", "true"):

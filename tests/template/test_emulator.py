@@ -26,11 +26,12 @@ from test_deployments import given
 
 EXISTING = {"Egress": "existing", **given("SubnetIds", "SecurityGroupIds", "EgressIps")}
 LIVE = {"Live": "true", "AlarmEmail": "ops@example.com"}
+URLS = {"FunctionUrls": "true", "PublicReservedConcurrency": "5"}
 # What a person may have asked for, each a stack of its own.
 SETS = [
     {},
     {**LIVE, "EgressScope": "all", "ConfigVersion": "2"},
-    {**LIVE, "Payments": "draining", "FunctionUrls": "true", "Egress": "none"},
+    {**LIVE, "Payments": "draining", **URLS, "Egress": "none"},
     {"Payments": "false", "Egress": "none", "LogRetentionDays": "14", "LogLevel": "debug"},
     {"Egress": "nat-instance", "EgressScope": "all", **LIVE},
     {"Egress": "nat-instance", **given("EipAllocationId", "EgressIps", "Zones")},
@@ -39,11 +40,12 @@ SETS = [
     {"Egress": "none", **given("DomainName", "CertificateArn"), "TableStream": "true", "Tracing": "true"},
     {"Egress": "none", **given("TableArn", "WechatAppsSecretArn", "WechatPaySecretArn", "SealKeySecretArn")},
     {"Egress": "none", **given("KmsKeyArn", "SecretsKmsKeyArn", "AlarmTopicArn"), "Live": "true"},
-    {"Egress": "none", "FunctionUrls": "true", "PublicReservedConcurrency": "5", "DirectReservedConcurrency": "1"},
+    {"Egress": "none", **URLS, "DirectReservedConcurrency": "1", "PayNotifySecret": "verifying"},
 ]
 # What MiniStack's CloudFormation cannot make: alarms about a sum of metrics.
 LEFT_OUT = {"FunctionErrorsAlarm", "ThrottlesAlarm"}
-KEPT = {"Table", "WechatAppsSecret", "WechatPaySecret", "SealKeySecret", "NatGatewayIp", "NatInstanceIp"}
+ADDRESSES = {"NatGatewayIp", "NatInstanceIp"}
+KEPT = {"Table", "WechatAppsSecret", "WechatPaySecret", "WechatPayVerifySecret", "SealKeySecret"} | ADDRESSES
 SERVICES = ("apigatewayv2", "cloudformation", "cloudwatch", "dynamodb", "ec2", "events", "iam", "lambda", "logs", "s3")
 SERVICES += ("scheduler", "secretsmanager", "sns", "sqs")
 
@@ -260,7 +262,7 @@ class Life(unittest.TestCase):
     def test_a_stack_that_runs_is_updated(self):
         stack, parameters = "updated", {}
         self.assertEqual(self.emulator.create(stack, parameters), "CREATE_COMPLETE")
-        data = {name: self.emulator.resources(stack)[name] for name in KEPT - {"NatGatewayIp", "NatInstanceIp"}}
+        data = {name: self.emulator.resources(stack)[name] for name in KEPT - ADDRESSES}
         for change in (
             LIVE,
             {"ConfigVersion": "2"},
@@ -271,7 +273,8 @@ class Life(unittest.TestCase):
             given("DomainName", "CertificateArn"),
             {"Payments": "draining"},
             {"Payments": "false"},
-            {"Payments": "true", "FunctionUrls": "true"},
+            {"Payments": "true", **URLS},
+            {"PayNotifySecret": "verifying"},
             {"Egress": "none", "EgressScope": "token-refresher"},
             {"Egress": "nat-gateway", "LogRetentionDays": "30"},
         ):

@@ -24,6 +24,7 @@ def start(local, folder):
     """A machine that writes its files into the folder, not over those of a `cargo dev` beside it."""
     shutil.copy(ROOT / "template.yaml", folder)
     outside = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG", "PATH", "TMPDIR")}
+    outside["RUST_LOG"] = "warn"
     command = [str(Path(local).resolve()), "dev", *FREE_PORTS, "--no-schedule", "--pay-keys", "both"]
     return subprocess.Popen(command, cwd=folder, env=outside, stdout=subprocess.PIPE, text=True)
 

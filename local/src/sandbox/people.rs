@@ -93,7 +93,7 @@ impl User {
         self.openids.entry(app_id.to_owned()).or_insert_with(openid).clone()
     }
 
-    /// The live key of whoever has this openid within an app.
+    /// The live key within an app, if this is the user's openid there.
     pub(crate) fn session_key_of(&self, openid: &str, app_id: &str) -> Option<&str> {
         self.session_key(app_id).filter(|_| self.openid(app_id) == Some(openid))
     }
@@ -152,7 +152,7 @@ impl Profile<'static> {
 }
 
 impl Profile<'_> {
-    /// What a page or a mobile app is told of somebody.
+    /// What a page or a mobile app is told of the user.
     pub(crate) fn of_page(&self, openid: &str) -> Value {
         json!({
             "openid": openid,

@@ -80,7 +80,7 @@ async fn every_try_of_every_instance_has_the_same_bytes_and_a_signature_of_its_o
     let order = world.reply_within("create-order", &event, Duration::from_secs(10)).await.json;
     let sent = proxy.take();
     assert_eq!((sent.len(), order["totalFen"].as_u64()), (4, Some(3900)));
-    // WeChat Pay, and the sandbox, compare fields: whether the bytes are the same, nobody else would notice.
+    // WeChat Pay and the sandbox compare fields, so only this test sees whether the bytes are the same.
     assert_eq!(sent.iter().map(|sent| &sent.body).collect::<HashSet<_>>().len(), 1);
     assert_eq!(sent.iter().map(|sent| sent.header("authorization")).collect::<HashSet<_>>().len(), 4);
 }

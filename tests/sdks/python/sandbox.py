@@ -41,7 +41,7 @@ def redirect():
     requests.Session.__init__ = with_adapter
 
 
-def control(method, path, **body):
+def control(method, path, /, **body):
     """Uses a control of the sandbox."""
     reply = requests.request(method, f"{SANDBOX}/sandbox{path}", json=body, timeout=10)
     assert reply.status_code == 200, f"{method} {path}: {reply.status_code} {reply.text}"
@@ -70,7 +70,7 @@ def log_in():
 
 
 def order(token):
-    """An order of the functions, which nobody has paid: what `create-order` replies."""
+    """An unpaid order of the functions: what `create-order` replies."""
     body = {"items": [{"sku": "demo-sticker", "quantity": 1}]}
     reply = call("create-order", body, token, **{"Idempotency-Key": uuid.uuid4().hex})
     assert reply.status_code == 200, reply.text

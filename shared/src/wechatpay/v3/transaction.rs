@@ -18,8 +18,8 @@ struct Transaction {
     amount: Option<Value>,
 }
 
-/// Reads a transaction. An amount that is not whole fen is none: nobody takes such a trade for one that matches its
-/// order, and the rest of it is told all the same.
+/// Reads a transaction. An amount that is not whole fen is none: such a trade does not match its order, and the
+/// rest of it is told all the same.
 pub(super) fn trade(json: &[u8]) -> Option<Trade> {
     let Object(transaction): Object<Transaction> = serde_json::from_slice(json).ok()?;
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());

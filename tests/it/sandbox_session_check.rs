@@ -10,13 +10,13 @@ struct Session {
     key: String,
 }
 
-async fn app(world: &World) -> (String, String) {
+fn app(world: &World) -> (String, String) {
     let app = &world.apps()[0];
     (app["appId"].as_str().unwrap().to_owned(), app["appSecret"].as_str().unwrap().to_owned())
 }
 
 async fn session_of(world: &World, person: &str) -> Session {
-    let ((id, secret), code) = (app(world).await, world.code(person).await);
+    let ((id, secret), code) = (app(world), world.code(person).await);
     let query = format!("appid={id}&secret={secret}&js_code={code}&grant_type=authorization_code");
     let answer = world.wechat("GET", &format!("/sns/jscode2session?{query}"), Value::Null).await.json;
     let text = |name: &str| answer[name].as_str().unwrap().to_owned();
@@ -24,7 +24,7 @@ async fn session_of(world: &World, person: &str) -> Session {
 }
 
 async fn token(world: &World) -> String {
-    let (id, secret) = app(world).await;
+    let (id, secret) = app(world);
     let body = json!({ "grant_type": "client_credential", "appid": id, "secret": secret });
     world.wechat("POST", "/cgi-bin/stable_token", body).await.json["access_token"].as_str().unwrap().to_owned()
 }

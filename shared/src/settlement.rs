@@ -165,7 +165,7 @@ fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Reading, Mismatc
     same(trade.out_trade_no == order.out_trade_no.as_str(), "out_trade_no")?;
     if let Some(amount) = &trade.amount {
         same(amount.total == order.total, "amount.total")?;
-        same(amount.currency == CURRENCY, "amount.currency")?;
+        same(amount.currency.as_deref().is_none_or(|currency| currency == CURRENCY), "amount.currency")?;
     }
     Ok(match trade.state {
         TradeState::Success => Reading::Fact(Fact::Paid(payment(order, trade, now)?)),
@@ -176,9 +176,9 @@ fn fact(order: &Order, trade: &Trade, now: Timestamp) -> Result<Reading, Mismatc
     })
 }
 
-/// The payment, which names its amount and its number; an order has one.
+/// The payment, which names its amount with the currency, and its number; an order has one.
 fn payment(order: &Order, trade: &Trade, now: Timestamp) -> Result<Payment, Mismatch> {
-    trade.amount.as_ref().ok_or(Mismatch("amount"))?;
+    trade.amount.as_ref().filter(|amount| amount.currency.is_some()).ok_or(Mismatch("amount"))?;
     let transaction_id = trade.transaction_id.clone().ok_or(Mismatch("transaction_id"))?;
     // A payment without a readable time is a payment all the same.
     let paid_at = trade.success_time.as_deref().and_then(Timestamp::parse_rfc3339).unwrap_or(now);

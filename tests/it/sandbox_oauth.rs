@@ -107,3 +107,59 @@ async fn it_refuses_what_wechat_refuses_and_what_is_of_another_kind() {
     }
     assert!(access_token(&world, OFFICIAL_ACCOUNT, &code).await["openid"].is_string());
 }
+
+async fn userinfo(world: &World, token: &Value, openid: &Value) -> Value {
+    let (token, openid) = (token.as_str().unwrap(), openid.as_str().unwrap());
+    let path = format!("/sns/userinfo?access_token={token}&openid={openid}&lang=zh_CN");
+    world.wechat("GET", &path, Value::Null).await.json
+}
+
+async fn auth(world: &World, token: &str, openid: &str) -> Value {
+    world.wechat("GET", &format!("/sns/auth?access_token={token}&openid={openid}"), Value::Null).await.json
+}
+
+#[tokio::test]
+async fn the_token_of_a_user_tells_who_that_is_for_two_hours() {
+    let world = World::start().await;
+    let person = world.person("union-of-all".into()).await;
+    let change = json!({ "nickName": "小明", "avatarUrl": "https://example.com/a.png" });
+    world.sandbox("PUT", &format!("/users/{person}"), change).await;
+    for app_id in [OFFICIAL_ACCOUNT, MOBILE_APP] {
+        let code = authorize(&world, json!({ "user": person, "appId": app_id })).await;
+        let granted = access_token(&world, app_id, &code).await;
+        let expected = json!({
+            "openid": granted["openid"], "nickname": "小明", "sex": 0, "province": "", "city": "", "country": "",
+            "headimgurl": "https://example.com/a.png", "privilege": [], "unionid": "union-of-all",
+        });
+        assert_eq!(userinfo(&world, &granted["access_token"], &granted["openid"]).await, expected);
+        let (token, openid) = (granted["access_token"].as_str().unwrap(), granted["openid"].as_str().unwrap());
+        assert_eq!(auth(&world, token, openid).await, json!({ "errcode": 0, "errmsg": "ok" }));
+        for (token, openid, errcode) in
+            [("", openid, 41001), ("nonsense", openid, 40014), (token, "", 41009), (token, "oNobody", 40003)]
+        {
+            assert_eq!(auth(&world, token, openid).await["errcode"], errcode, "{errcode}");
+            let refused = userinfo(&world, &token.into(), &openid.into()).await;
+            assert_eq!(refused["errcode"], errcode, "{errcode}");
+        }
+        assert_eq!(world.calls_of("/sns/auth").await.pop().unwrap()["appId"], app_id);
+        world.advance(Duration::from_secs(7200));
+        assert_eq!(auth(&world, token, openid).await["errcode"], 42001);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_has_no_name_and_a_person_without_a_unionid_has_none_there_either() {
+    let world = World::start().await;
+    let person = world.person(Value::Null).await;
+    let mut wish = json!({ "user": person, "appId": OFFICIAL_ACCOUNT });
+    let real = access_token(&world, OFFICIAL_ACCOUNT, &authorize(&world, wish.clone()).await).await;
+    let told = userinfo(&world, &real["access_token"], &real["openid"]).await;
+    assert_eq!((told["openid"].as_str(), told.get("unionid")), (real["openid"].as_str(), None));
+    wish["snapshot"] = true.into();
+    let made_up = access_token(&world, OFFICIAL_ACCOUNT, &authorize(&world, wish).await).await;
+    let told = userinfo(&world, &made_up["access_token"], &made_up["openid"]).await;
+    assert_eq!((&told["openid"], &told["nickname"]), (&made_up["openid"], &json!("微信用户")));
+    // The one's token says nothing of the other.
+    let mixed = userinfo(&world, &made_up["access_token"], &real["openid"]).await;
+    assert_eq!(mixed["errcode"], 40003);
+}

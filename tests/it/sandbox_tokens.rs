@@ -265,3 +265,64 @@ async fn the_classic_token_is_never_given_out_and_every_try_is_seen() {
     let calls = world.sandbox("GET", "/calls?path=/cgi-bin/token", Value::Null).await;
     assert_eq!((&calls["total"], &calls["calls"][0]["appId"]), (&json!(1), &app_id));
 }
+
+/// The classic way to a token, where it is switched on.
+async fn classic(world: &World, app: usize) -> Value {
+    let request = request(world, app);
+    let (id, secret) = (request["appid"].as_str().unwrap(), request["secret"].as_str().unwrap());
+    let path = format!("/cgi-bin/token?grant_type=client_credential&appid={id}&secret={secret}");
+    world.wechat("GET", &path, Value::Null).await.json
+}
+
+#[tokio::test]
+async fn the_classic_token_can_be_switched_on_and_ends_the_one_before_it_after_five_minutes() {
+    let world = World::start().await;
+    let switched = world.sandbox("PUT", "/classic-token", json!({ "enabled": true })).await;
+    assert_eq!(switched, json!({ "enabled": true }));
+    let (stable, _) = token(&world, OFFICIAL_ACCOUNT).await;
+    let first = classic(&world, OFFICIAL_ACCOUNT).await;
+    assert_eq!((first["expires_in"].as_u64(), first.as_object().unwrap().len()), (Some(7200), 2), "{first}");
+    let second = classic(&world, OFFICIAL_ACCOUNT).await;
+    let text = |token: &Value| token["access_token"].as_str().unwrap().to_owned();
+    let (first, second) = (text(&first), text(&second));
+    assert_ne!(first, second);
+    world.advance(Duration::from_secs(299));
+    assert_eq!(ticket(&world, &first, "jsapi").await["errcode"], 0);
+    world.advance(Duration::from_secs(1));
+    assert_eq!(ticket(&world, &first, "jsapi").await["errcode"], 40001);
+    assert_eq!(ticket(&world, &second, "jsapi").await["errcode"], 0);
+    // Neither of the two kinds ends the other.
+    assert_eq!(token(&world, OFFICIAL_ACCOUNT).await.0, stable);
+    assert_ne!(forced(&world, OFFICIAL_ACCOUNT).await["access_token"], stable);
+    assert_eq!(ticket(&world, &second, "jsapi").await["errcode"], 0);
+    world.advance(Duration::from_secs(6900));
+    assert_eq!(ticket(&world, &second, "jsapi").await["errcode"], 42001);
+    world.sandbox("PUT", "/classic-token", json!({ "enabled": false })).await;
+    assert_eq!(classic(&world, OFFICIAL_ACCOUNT).await["errcode"], 50004);
+}
+
+#[tokio::test]
+async fn the_classic_token_is_refused_for_what_wechat_refuses_it_for() {
+    let world = World::start().await;
+    world.sandbox("PUT", "/classic-token", json!({ "enabled": true })).await;
+    let apps = world.apps();
+    let (id, secret) =
+        (apps[MINI_PROGRAM]["appId"].as_str().unwrap(), apps[MINI_PROGRAM]["appSecret"].as_str().unwrap());
+    let (mobile, grant) = (apps[MOBILE_APP]["appId"].as_str().unwrap(), "grant_type=client_credential");
+    for (query, errcode) in [
+        (format!("{grant}&secret={secret}"), 41002),
+        (format!("{grant}&appid={id}"), 41004),
+        (format!("appid={id}&secret={secret}"), 40002),
+        (format!("{grant}&appid=wxnobody&secret={secret}"), 40013),
+        (format!("{grant}&appid={mobile}&secret={secret}"), 40013),
+        (format!("{grant}&appid={id}&secret=wrong"), 40125),
+    ] {
+        let reply = world.wechat("GET", &format!("/cgi-bin/token?{query}"), Value::Null).await;
+        assert_eq!((reply.status, &reply.json["errcode"]), (200, &json!(errcode)), "{query}");
+    }
+    world.sandbox("PUT", "/whitelist", json!({ "appId": id, "ips": ["203.0.113.9"] })).await;
+    let refused = classic(&world, MINI_PROGRAM).await;
+    assert_eq!(refused["errcode"], 40164);
+    let errmsg = refused["errmsg"].as_str().unwrap();
+    assert!(errmsg.starts_with("invalid ip 127.0.0.1 ipv6 ::ffff:127.0.0.1, not in whitelist rid: "), "{errmsg}");
+}

@@ -13,8 +13,9 @@ use crate::server::DropConnection;
 /// What the sandbox sends back.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
-    /// Status 200 and JSON as `text/plain`, which is how WeChat sends it, errors included.
-    Json { body: Value, rid: Option<String> },
+    /// JSON as `text/plain`, which is how WeChat sends it, errors included; with status 200, but for a call that the
+    /// sandbox lacks.
+    Json { status: StatusCode, body: Value, rid: Option<String> },
     /// Status 200 and nothing.
     Empty,
     /// The connection ends without an answer.
@@ -27,14 +28,22 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn ok(body: Value) -> Self {
-        Self::Json { body, rid: None }
+        Self::Json { status: StatusCode::OK, body, rid: None }
     }
 
-    /// A refusal. WeChat adds a trace id to every text.
+    /// A refusal. WeChat adds a trace id to every text; in that of a whitelist without a comma before it.
     pub(crate) fn refusal(errcode: i64, text: &str) -> Self {
-        let rid = rid();
-        let body = json!({ "errcode": errcode, "errmsg": format!("{text}, rid: {rid}") });
-        Self::Json { body, rid: Some(rid) }
+        let (rid, comma) = (rid(), if errcode == 40164 { "" } else { "," });
+        let body = json!({ "errcode": errcode, "errmsg": format!("{text}{comma} rid: {rid}") });
+        Self::Json { status: StatusCode::OK, body, rid: Some(rid) }
+    }
+
+    /// The same with another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        match self {
+            Self::Json { body, rid, .. } => Self::Json { status, body, rid },
+            other => other,
+        }
     }
 
     /// The answer that a handler left in the extensions of its response, if it is one of WeChat's API.
@@ -45,7 +54,8 @@ impl Answer {
 
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Json { .. } | Self::Empty => 200,
+            Self::Json { status, .. } => status.as_u16(),
+            Self::Empty => 200,
             Self::Drop => 0,
             Self::Pay(reply) => reply.status.as_u16(),
             Self::Status(status) => status.as_u16(),
@@ -86,14 +96,15 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let text = |body: String| {
+        let text = |status: StatusCode, body: String| {
             let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
             response
         };
         let mut response = match &self {
-            Self::Json { body, .. } => text(body.to_string()),
-            Self::Empty => text(String::new()),
+            Self::Json { status, body, .. } => text(*status, body.to_string()),
+            Self::Empty => text(StatusCode::OK, String::new()),
             Self::Pay(reply) => reply.to_response(),
             Self::Status(status) => status.into_response(),
             Self::Drop => {

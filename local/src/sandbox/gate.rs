@@ -12,8 +12,7 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::calls::Call;
 use super::faults::{Fault, Work};
-use super::state::Shared;
-use super::tokens::Tokens;
+use super::state::{self, Shared};
 use super::{STABLE_TOKEN, WITH_ACCESS_TOKEN};
 
 /// The most bytes that a request may have.
@@ -32,7 +31,7 @@ pub(super) async fn answer(
         return Answer::Status(StatusCode::PAYLOAD_TOO_LARGE).into_response();
     };
     let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
-    let app_id = named.app_id(&shared.lock().tokens, &path, &body);
+    let app_id = named.app_id(&shared.lock(), &path, &body);
     let forced = path == STABLE_TOKEN && is_forced(&body);
     let call = Call::new(method, path.clone(), app_id.clone(), forced);
     let request = Request::from_parts(parts, Body::from(body));
@@ -95,8 +94,11 @@ fn is_forced(body: &[u8]) -> bool {
 impl Named {
     /// The app that the call is for: that of its access token, even of one that is no longer good, or else the one that
     /// it names. Empty if there is none.
-    fn app_id(self, tokens: &Tokens, path: &str, body: &[u8]) -> String {
-        let of_token = || tokens.app_of(self.access_token.as_deref()?).map(str::to_owned);
+    fn app_id(self, state: &state::State, path: &str, body: &[u8]) -> String {
+        let of_token = || {
+            let token = self.access_token.as_deref()?;
+            state.tokens.app_of(token).or_else(|| state.user_tokens.app_of(token)).map(str::to_owned)
+        };
         let in_body = || Some(serde_json::from_slice::<NamedInBody>(body).ok()?.appid);
         let app_id = match path {
             STABLE_TOKEN => in_body(),

@@ -16,8 +16,10 @@ const CODE_TTL: Duration = Duration::from_secs(300);
 const MOBILE_CODE_TTL: Duration = Duration::from_secs(600);
 
 /// Who somebody is to an app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Person {
+    /// The name of the user.
+    pub(crate) user: String,
     pub(crate) openid: String,
     pub(crate) unionid: Option<String>,
     /// Whether it is nobody: WeChat makes up ids for a snapshot.
@@ -72,13 +74,11 @@ impl State {
         let grant = self.oauth_codes.take(code, app_id, self.now()).map_err(refusal)?;
         let user = self.users.get_mut(&grant.user).ok_or_else(|| refusal(BadCode::Invalid))?;
         Ok(if grant.snapshot {
-            Person {
-                openid: people::openid(),
-                unionid: user.unionid.as_ref().map(|_| people::unionid()),
-                made_up: true,
-            }
+            let unionid = user.unionid.as_ref().map(|_| people::unionid());
+            Person { user: grant.user, openid: people::openid(), unionid, made_up: true }
         } else {
-            Person { openid: user.enter(app_id), unionid: user.unionid.clone(), made_up: false }
+            let (openid, unionid) = (user.enter(app_id), user.unionid.clone());
+            Person { user: grant.user, openid, unionid, made_up: false }
         })
     }
 }

@@ -11,12 +11,15 @@ mod encrypted;
 mod faults;
 mod gate;
 mod grants;
+mod header_case;
+mod missing;
 pub(crate) mod pay;
 mod people;
 mod quota;
 mod sns;
 mod state;
 mod tokens;
+mod user_tokens;
 mod wxa;
 
 use axum::Router;
@@ -35,18 +38,32 @@ use crate::pay_keys::PayKeys;
 pub(crate) use self::encrypted::encrypt;
 pub(crate) use self::state::DemoUser;
 
+const CHECK_SESSION: &str = "/wxa/checksession";
 const CODE2SESSION: &str = "/sns/jscode2session";
 const GET_TICKET: &str = "/cgi-bin/ticket/getticket";
 const GET_USER_PHONE_NUMBER: &str = "/wxa/business/getuserphonenumber";
 const OAUTH2_ACCESS_TOKEN: &str = "/sns/oauth2/access_token";
+const SNS_AUTH: &str = "/sns/auth";
+const SNS_USERINFO: &str = "/sns/userinfo";
 const STABLE_TOKEN: &str = "/cgi-bin/stable_token";
 const TOKEN: &str = "/cgi-bin/token";
 
 /// The paths of WeChat's API that the sandbox has, but for WeChat Pay's.
-const PATHS: [&str; 6] = [CODE2SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, OAUTH2_ACCESS_TOKEN, STABLE_TOKEN, TOKEN];
+const PATHS: [&str; 9] = [
+    CHECK_SESSION,
+    CODE2SESSION,
+    GET_TICKET,
+    GET_USER_PHONE_NUMBER,
+    OAUTH2_ACCESS_TOKEN,
+    SNS_AUTH,
+    SNS_USERINFO,
+    STABLE_TOKEN,
+    TOKEN,
+];
 
-/// Those that take an access token. The others take an app's secret, for which WeChat looks at the caller's address.
-const WITH_ACCESS_TOKEN: [&str; 2] = [GET_TICKET, GET_USER_PHONE_NUMBER];
+/// Those that take an access token: of an app, or of a user. The others take an app's secret, for which WeChat looks at
+/// the caller's address.
+const WITH_ACCESS_TOKEN: [&str; 5] = [CHECK_SESSION, GET_TICKET, GET_USER_PHONE_NUMBER, SNS_AUTH, SNS_USERINFO];
 
 /// A sandbox with the apps of the functions.
 #[derive(Clone, Debug)]
@@ -73,10 +90,13 @@ impl Sandbox {
     /// The controls, and the halves of WeChat's API that nobody else answers.
     pub(crate) fn router(self, halves: Halves) -> Router {
         let wechat = Router::new()
+            .route(CHECK_SESSION, only_get(get(wxa::checksession)))
             .route(CODE2SESSION, only_get(get(sns::jscode2session)))
             .route(GET_TICKET, only_get(get(cgi_bin::getticket)))
             .route(GET_USER_PHONE_NUMBER, only_post(post(wxa::getuserphonenumber)))
             .route(OAUTH2_ACCESS_TOKEN, only_get(get(sns::oauth2_access_token)))
+            .route(SNS_AUTH, only_get(get(sns::auth)))
+            .route(SNS_USERINFO, only_get(get(sns::userinfo)))
             .route(STABLE_TOKEN, only_post(post(cgi_bin::stable_token)))
             .route(TOKEN, only_get(get(cgi_bin::token)))
             .layer(middleware::from_fn_with_state(self.0.clone(), gate::answer));
@@ -84,7 +104,8 @@ impl Sandbox {
         let routes = Router::new().nest("/sandbox", control::routes());
         let routes = if halves.wechat { routes.merge(wechat) } else { routes };
         let routes = if halves.pay { routes.merge(pay) } else { routes };
-        routes.with_state(self.0)
+        let routes = routes.fallback(missing::answer).with_state(self.0);
+        routes.layer(middleware::map_response(header_case::write_as_wechat))
     }
 }
 

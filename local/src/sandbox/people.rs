@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use shared::random;
 
@@ -92,6 +93,11 @@ impl User {
         self.openids.entry(app_id.to_owned()).or_insert_with(openid).clone()
     }
 
+    /// The live key within an app, if this is the user's openid there.
+    pub(crate) fn session_key_of(&self, openid: &str, app_id: &str) -> Option<&str> {
+        self.session_key(app_id).filter(|_| self.openid(app_id) == Some(openid))
+    }
+
     /// The live key within an app, which there is from the first login on.
     pub(crate) fn session_key(&self, app_id: &str) -> Option<&str> {
         self.session_keys.get(app_id).map(|(key, _)| key.as_str())
@@ -146,6 +152,20 @@ impl Profile<'static> {
 }
 
 impl Profile<'_> {
+    /// What a page or a mobile app is told of the user.
+    pub(crate) fn of_page(&self, openid: &str) -> Value {
+        json!({
+            "openid": openid,
+            "nickname": self.nick_name,
+            "sex": self.gender,
+            "province": self.province,
+            "city": self.city,
+            "country": self.country,
+            "headimgurl": self.avatar_url,
+            "privilege": [],
+        })
+    }
+
     /// The text that WeChat signs.
     pub(crate) fn raw_data(&self) -> String {
         // Texts and a number always become JSON.

@@ -7,7 +7,9 @@ use shared::random;
 use shared::wechat::AppKind;
 
 use super::answer::{Answer, given};
+use super::people::Profile;
 use super::state::Shared;
+use super::user_tokens;
 
 #[derive(Deserialize)]
 pub(super) struct LoginQuery {
@@ -68,10 +70,11 @@ fn code2access_token(shared: &Shared, query: &LoginQuery) -> Result<Answer, Answ
     let mut state = shared.lock();
     state.authenticate(app_id, secret, &[AppKind::OfficialAccount, AppKind::MobileApp])?;
     let person = state.take_oauth_code(code, app_id)?;
-    // The tokens are the user's, not the app's: nothing here takes them.
+    // The tokens are the user's, not the app's.
+    let now = state.now();
     let mut body = json!({
-        "access_token": random::base64url::<64>(),
-        "expires_in": 7200,
+        "access_token": state.user_tokens.issue(app_id, person.clone(), now),
+        "expires_in": user_tokens::TTL.as_secs(),
         "refresh_token": random::base64url::<64>(),
         "openid": person.openid,
         "scope": "snsapi_userinfo",
@@ -83,4 +86,34 @@ fn code2access_token(shared: &Shared, query: &LoginQuery) -> Result<Answer, Answ
         body["is_snapshotuser"] = 1.into();
     }
     Ok(Answer::ok(body))
+}
+
+/// What asks about the user of a token. `lang` changes nothing here.
+#[derive(Deserialize)]
+pub(super) struct UserQuery {
+    access_token: Option<String>,
+    openid: Option<String>,
+}
+
+/// Source: official account documentation, "snsUserInfo".
+pub(super) async fn userinfo(State(shared): State<Shared>, Query(query): Query<UserQuery>) -> Answer {
+    let state = shared.lock();
+    let person = state.user_tokens.person(query.access_token.as_deref(), query.openid.as_deref(), state.now());
+    let person = match person {
+        Ok(person) => person,
+        Err(refusal) => return refusal,
+    };
+    let known = state.users.get(&person.user).filter(|_| !person.made_up);
+    let mut body = known.map_or(Profile::ANONYMOUS, |user| user.profile()).of_page(&person.openid);
+    if let Some(unionid) = &person.unionid {
+        body["unionid"] = unionid.as_str().into();
+    }
+    Answer::ok(body)
+}
+
+/// Source: official account documentation, "snsAuth".
+pub(super) async fn auth(State(shared): State<Shared>, Query(query): Query<UserQuery>) -> Answer {
+    let state = shared.lock();
+    let person = state.user_tokens.person(query.access_token.as_deref(), query.openid.as_deref(), state.now());
+    person.map_or_else(|refusal| refusal, |_| Answer::ok(json!({ "errcode": 0, "errmsg": "ok" })))
 }

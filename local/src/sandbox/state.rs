@@ -18,6 +18,7 @@ use super::pay::Pay;
 use super::people::User;
 use super::quota::Quota;
 use super::tokens::Tokens;
+use super::user_tokens::UserTokens;
 use crate::demo_user::{DEMO_CODE, DEMO_PHONE_CODE};
 
 /// The name of the demo user.
@@ -62,6 +63,9 @@ pub(crate) struct State {
     pub(crate) whitelists: BTreeMap<String, Vec<IpAddr>>,
     pub(crate) quotas: BTreeMap<String, Quota>,
     pub(crate) tokens: Tokens,
+    pub(super) user_tokens: UserTokens,
+    /// Whether the classic way to a token is open.
+    pub(crate) has_classic_token: bool,
     pub(crate) pay: Pay,
     /// How far the sandbox is ahead of its clock.
     ahead: Duration,
@@ -93,6 +97,8 @@ impl State {
             whitelists: BTreeMap::new(),
             quotas: BTreeMap::new(),
             tokens: Tokens::default(),
+            user_tokens: UserTokens::default(),
+            has_classic_token: false,
             pay,
             ahead: Duration::ZERO,
         };

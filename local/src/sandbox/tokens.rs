@@ -20,12 +20,17 @@ const RENEWED_BEFORE_SECS: u64 = 300;
 const FORCED_PER_DAY: u32 = 20;
 const FORCED_APART_SECS: u64 = 30;
 
+/// How long a classic token outlives the next one. Source: mini program documentation, "getAccessToken".
+const OUTLIVES: Duration = Duration::from_secs(300);
+
 /// What an app is given to call with, or to sign with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     #[default]
     AccessToken,
+    /// An access token of the classic kind, which knows nothing of the other.
+    ClassicToken,
     /// The ticket that signs what adds cards.
     WxCard,
     /// The ticket that signs pages.
@@ -46,7 +51,8 @@ struct Issued {
     kind: Kind,
     value: String,
     expires_at: Timestamp,
-    revoked: bool,
+    /// When another one has ended it, or a person.
+    ends_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +75,7 @@ impl Tokens {
     pub(crate) fn current(&self, app_id: &str, kind: Kind, now: Timestamp) -> Option<Live> {
         let newest = self.issued.iter().rfind(|issued| issued.is_of(app_id, kind))?;
         let expires_in = newest.expires_at.secs_since(now);
-        (expires_in > 0 && !newest.revoked).then(|| Live { value: newest.value.clone(), expires_in })
+        (expires_in > 0 && !newest.has_ended(now)).then(|| Live { value: newest.value.clone(), expires_in })
     }
 
     /// The newest of every app, where they are good.
@@ -101,17 +107,29 @@ impl Tokens {
             return Err(Answer::refusal(45009, "reach max api daily quota limit"));
         }
         *forced = Forced { day, times: times + 1, last: Some(now) };
-        for issued in self.issued.iter_mut().filter(|issued| issued.is_of(app_id, Kind::AccessToken)) {
-            issued.revoked = true;
-        }
+        self.end(app_id, Kind::AccessToken, now);
         Ok(self.issue(app_id, Kind::AccessToken, now))
+    }
+
+    /// Another token of the classic kind each time: the one before it ends soon.
+    pub(crate) fn classic(&mut self, app_id: &str, now: Timestamp) -> Live {
+        self.end(app_id, Kind::ClassicToken, now + OUTLIVES);
+        self.issue(app_id, Kind::ClassicToken, now)
+    }
+
+    fn end(&mut self, app_id: &str, kind: Kind, at: Timestamp) {
+        for issued in self.issued.iter_mut().filter(|issued| issued.is_of(app_id, kind)) {
+            issued.ends_at = Some(issued.ends_at.map_or(at, |earlier| earlier.min(at)));
+        }
     }
 
     /// Makes the newest of an app invalid. Says whether there was one that was good.
     pub(crate) fn revoke(&mut self, app_id: &str, kind: Kind, now: Timestamp) -> bool {
         let newest = self.issued.iter_mut().rfind(|issued| issued.is_of(app_id, kind));
-        let Some(issued) = newest.filter(|issued| issued.expires_at > now && !issued.revoked) else { return false };
-        issued.revoked = true;
+        let Some(issued) = newest.filter(|issued| issued.expires_at > now && !issued.has_ended(now)) else {
+            return false;
+        };
+        issued.ends_at = Some(now);
         true
     }
 
@@ -123,7 +141,7 @@ impl Tokens {
         match self.find(value) {
             None => Err(Answer::refusal(40014, "invalid access_token")),
             Some(token) if token.expires_at <= now => Err(Answer::refusal(42001, "access_token expired")),
-            Some(token) if token.revoked => {
+            Some(token) if token.has_ended(now) => {
                 Err(Answer::refusal(40001, "invalid credential, access_token is invalid or not latest"))
             }
             Some(token) => Ok(&token.app_id),
@@ -136,13 +154,13 @@ impl Tokens {
     }
 
     fn find(&self, access_token: &str) -> Option<&Issued> {
-        self.issued.iter().find(|issued| issued.kind == Kind::AccessToken && issued.value == access_token)
+        self.issued.iter().find(|issued| issued.kind.is_access_token() && issued.value == access_token)
     }
 
     fn issue(&mut self, app_id: &str, kind: Kind, now: Timestamp) -> Live {
         let value = kind.random_value();
         let (app_id, expires_at) = (app_id.to_owned(), now + TTL);
-        self.issued.push(Issued { app_id, kind, value: value.clone(), expires_at, revoked: false });
+        self.issued.push(Issued { app_id, kind, value: value.clone(), expires_at, ends_at: None });
         Live { value, expires_in: TTL.as_secs() }
     }
 }
@@ -151,13 +169,21 @@ impl Issued {
     fn is_of(&self, app_id: &str, kind: Kind) -> bool {
         self.app_id == app_id && self.kind == kind
     }
+
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
 }
 
 impl Kind {
+    fn is_access_token(self) -> bool {
+        matches!(self, Self::AccessToken | Self::ClassicToken)
+    }
+
     /// An access token of 131 characters, of the 512 that WeChat says to have room for; a ticket of 86, as WeChat's.
     fn random_value(self) -> String {
         match self {
-            Self::AccessToken => random::base64url::<98>(),
+            Self::AccessToken | Self::ClassicToken => random::base64url::<98>(),
             Self::WxCard | Self::Jsapi => random::base64url::<64>(),
         }
     }

@@ -135,8 +135,8 @@ pub struct Trade {
 pub struct Amount {
     /// The total.
     pub total: Fen,
-    /// The currency, such as `CNY`.
-    pub currency: String,
+    /// The currency, such as `CNY`. An order that is not paid has none.
+    pub currency: Option<String>,
 }
 
 /// What a notification or an answer says it is about.
@@ -160,7 +160,7 @@ impl From<&Trade> for Named {
             out_trade_no: Some(trade.out_trade_no.clone()),
             transaction_id: trade.transaction_id.clone(),
             total: trade.amount.as_ref().map(|amount| amount.total),
-            currency: trade.amount.as_ref().map(|amount| amount.currency.clone()),
+            currency: trade.amount.as_ref().and_then(|amount| amount.currency.clone()),
             ..Self::default()
         }
     }

@@ -138,6 +138,42 @@ async fn an_unpaid_order_needs_neither() {
 }
 
 #[tokio::test]
+async fn an_unpaid_order_names_no_currency_and_its_total_is_compared_all_the_same() {
+    let asked = Asked::new().await;
+    let number = asked.order("key").await;
+    let unpaid = |total: u64| {
+        json!({
+            "appid": "wx0123456789abcdef", "mchid": "1900000001", "out_trade_no": number, "trade_state": "NOTPAY",
+            "amount": { "total": total, "payer_currency": "CNY" },
+        })
+    };
+    assert_eq!(asked.after(&number, &unpaid(3900).to_string()).await, "NOTPAY");
+    assert_eq!(asked.world.quarantine().await, []);
+    assert_eq!(asked.after(&number, &unpaid(3901).to_string()).await, "NOTPAY");
+    let kept = ("QUERY".to_owned(), "amount.total".to_owned(), Some(number));
+    assert_eq!(asked.world.quarantine().await, [kept]);
+}
+
+#[tokio::test]
+async fn the_time_of_a_payment_may_be_in_any_form_of_rfc_3339() {
+    for time in [
+        "2026-11-29T12:00:00+08:00",
+        "2026-11-29T04:00:00Z",
+        "2026-11-29T04:00:00+00:00",
+        "2026-11-29T12:00:00.123+08:00",
+        "2026-11-29T04:00:00.123456789Z",
+    ] {
+        let asked = Asked::new().await;
+        let number = asked.order("key").await;
+        let mut words = asked.world.payment_of(&number).await;
+        words["success_time"] = time.into();
+        assert_eq!(asked.after(&number, &words.to_string()).await, "SUCCESS", "{time}");
+        let reply = asked.caller.query_order(&asked.world, &number).await;
+        assert_eq!(reply.json["paidAt"], "2026-11-29T12:00:00+08:00", "{time}");
+    }
+}
+
+#[tokio::test]
 async fn a_payment_without_a_readable_time_is_a_payment_all_the_same() {
     for time in [Value::Null, json!(""), json!("yesterday"), json!("2026-13-41T99:99:99+08:00")] {
         let asked = Asked::new().await;

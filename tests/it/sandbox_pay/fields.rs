@@ -1,7 +1,10 @@
 //! What an order may be.
 
+use std::time::Duration;
+
 use local::demo_order::DEMO_PAID_ORDER;
 use serde_json::{Value, json};
+use shared::clock::Timestamp;
 use tests::apps::OFFICIAL_ACCOUNT;
 
 use super::{NUMBER, by_number, prepay, with, world};
@@ -31,10 +34,11 @@ async fn each_field_is_checked() {
         ("/notify_url", Some("http://example.com/pay".into()), "/notify_url"),
         ("/notify_url", Some("https://example.com/pay?a=1".into()), "/notify_url"),
         ("/time_expire", Some("2026-11-21 10:00:00".into()), "/time_expire"),
-        ("/time_expire", Some("2099-11-21T10:00:00Z".into()), "/time_expire"),
-        ("/time_expire", Some("2099-11-21T10:00:00+00:00".into()), "/time_expire"),
-        ("/time_expire", Some("2099-11-21T10:00:00.5+08:00".into()), "/time_expire"),
-        ("/time_expire", Some("2099-11-21t10:00:00+08:00".into()), "/time_expire"),
+        ("/time_expire", Some("2099-11-21T10:00:00".into()), "/time_expire"),
+        ("/time_expire", Some("2099-11-21T10:00Z".into()), "/time_expire"),
+        ("/time_expire", Some("2099-13-21T10:00:00Z".into()), "/time_expire"),
+        ("/time_expire", Some("2099-11-21T10:00:00+08:00[Asia/Shanghai]".into()), "/time_expire"),
+        ("/time_expire", Some("2099-11-21T10:00:00+08:00".into()), "/time_expire"),
         ("/scene_info", Some(json!({ "store_info": {} })), "/scene_info/store_info/id"),
         ("/detail", Some(json!({ "goods_detail": [{ "quantity": 1 }] })), "/detail/goods_detail/0/merchant_goods_id"),
         ("/limit_pay", Some(json!([1])), "/limit_pay/0"),
@@ -57,4 +61,41 @@ async fn each_field_is_checked() {
     let orders = world.sandbox("GET", "/orders", Value::Null).await;
     let numbers: Vec<_> = orders["orders"].as_array().unwrap().iter().map(|order| &order["outTradeNo"]).collect();
     assert_eq!(numbers, [DEMO_PAID_ORDER], "none of them was made");
+}
+
+#[tokio::test]
+async fn the_time_of_its_end_may_be_in_any_form_of_rfc_3339() {
+    let (world, merchant) = world().await;
+    let end = Timestamp::from(world.now()) + Duration::from_secs(1800);
+    let in_china = end.to_rfc3339_china();
+    let in_utc = Timestamp::from_secs(end.as_secs() - 8 * 3600).to_rfc3339_china();
+    let (china, utc) = (in_china.trim_end_matches("+08:00"), in_utc.trim_end_matches("+08:00"));
+    for (at, time) in [
+        in_china.clone(),
+        format!("{utc}Z"),
+        format!("{utc}+00:00"),
+        format!("{utc}.000Z"),
+        format!("{china}.123+08:00"),
+        format!("{china}.123456789+08:00"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let number = format!("order-{at:06}");
+        let mut order = super::order();
+        order["out_trade_no"] = number.as_str().into();
+        order["time_expire"] = time.as_str().into();
+        let made = prepay(&world, &merchant, &order.to_string()).await;
+        assert_eq!(made.status, 200, "{time}: {:?}", made.json());
+        let order = world.sandbox("GET", &format!("/orders/{number}"), Value::Null).await;
+        assert_eq!(order["expiresAt"], in_china, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_may_be_named_by_its_id_alone() {
+    let (world, merchant) = world().await;
+    let scene = json!({ "payer_client_ip": "14.23.150.211", "store_info": { "id": "0001" } });
+    let made = prepay(&world, &merchant, &with("/scene_info", Some(scene))).await;
+    assert_eq!(made.status, 200, "{:?}", made.json());
 }

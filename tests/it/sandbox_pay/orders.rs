@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::clock::Timestamp;
 use tests::apps::MINI_PROGRAM;
 
@@ -26,7 +26,9 @@ async fn an_order_is_made_paid_and_queried() {
         "out_trade_no": NUMBER,
         "trade_state": "NOTPAY",
         "trade_state_desc": "订单未支付",
-        "amount": { "total": 100, "currency": "CNY" },
+        "amount": { "total": 100, "payer_currency": "CNY" },
+        "promotion_detail": [],
+        "scene_info": { "device_id": "" },
     });
     assert_eq!(unpaid.json(), expected);
 
@@ -41,18 +43,32 @@ async fn an_order_is_made_paid_and_queried() {
     assert_eq!((&paid["amount"], &paid["promotion_detail"][0]["amount"]), (&amount, &json!(10)));
     assert_eq!(paid["payer"], json!({ "openid": "oDemoUserOfTheLocalMachine_0" }));
     assert!(paid["success_time"].as_str().unwrap().ends_with("+08:00"), "{paid}");
+    assert_eq!((&paid["attach"], paid.get("scene_info")), (&json!(""), None));
     assert_eq!(id.len(), 28);
     let by_id = format!("/v3/pay/transactions/id/{id}?mchid=1900000001");
     assert_eq!(merchant.call(&world, "GET", &by_id, "").await.json(), paid);
 }
 
+/// The same JSON with its names in the opposite order, at every depth.
+fn turned(value: &Value) -> String {
+    let Some(fields) = value.as_object() else { return value.to_string() };
+    let fields: Vec<_> =
+        fields.iter().rev().map(|(name, value)| format!("{}:{}", json!(name), turned(value))).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 #[tokio::test]
-async fn the_same_bytes_again_are_the_same_order_and_others_are_refused() {
+async fn the_same_fields_again_are_the_same_order_and_others_are_refused() {
     let (world, merchant) = world().await;
     let body = order().to_string();
     let first = prepay(&world, &merchant, &body).await.json();
     assert_eq!(prepay(&world, &merchant, &body).await.json(), first);
-    for changed in [with("/amount/total", Some(101.into())), format!("{body} ")] {
+    // Neither the order of the names nor blanks are part of it.
+    for same in [turned(&order()), format!("{body} "), body.replace("\":", "\" : ")] {
+        assert_ne!(same, body);
+        assert_eq!(prepay(&world, &merchant, &same).await.json(), first, "{same}");
+    }
+    for changed in [with("/amount/total", Some(101.into())), with("/attach", Some("".into()))] {
         let refused = prepay(&world, &merchant, &changed).await;
         assert_eq!(refused.refusal(), (400, "INVALID_REQUEST".to_owned()), "{changed}");
         assert_eq!(refused.header("wechatpay-signature"), "");

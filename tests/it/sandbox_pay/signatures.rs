@@ -91,18 +91,3 @@ async fn who_names_no_public_key_gets_the_signature_of_a_certificate() {
     assert_eq!((answer.status, answer.header("wechatpay-serial").len()), (200, 40));
     assert!(!is_signed(&public_key(merchant.text("publicKey")), &answer));
 }
-
-#[tokio::test]
-async fn there_is_nothing_else_under_v3() {
-    let (world, merchant) = world().await;
-    for (method, path, status) in [
-        ("GET", "/v3/merchant-service/complaints-v2", 404),
-        ("GET", "/v3/refund/domestic/refunds", 405),
-        ("POST", "/v3/refund/domestic/refunds/number/apply-abnormal-refund", 404),
-        ("GET", JSAPI, 405),
-        ("POST", &by_number(NUMBER), 405),
-    ] {
-        let answer = merchant.call(&world, method, path, "").await;
-        assert_eq!((answer.status, answer.body.len()), (status, 0), "{method} {path}");
-    }
-}

@@ -12,9 +12,10 @@ async fn a_refund_is_accepted_succeeds_and_is_told() {
     assert_eq!((accepted.status, shop.merchant.trusts(&accepted)), (200, true), "{:?}", accepted.json());
     let amount = json!({
         "total": 100, "refund": 30, "payer_total": 100, "payer_refund": 30, "settlement_refund": 30,
-        "settlement_total": 100, "discount_refund": 0, "currency": "CNY",
+        "settlement_total": 100, "discount_refund": 0, "currency": "CNY", "from": [], "refund_fee": 0,
     });
     let accepted = accepted.json();
+    assert_eq!((&accepted["funds_account"], &accepted["promotion_detail"]), (&json!("AVAILABLE"), &json!([])));
     assert_eq!((&accepted["status"], &accepted["amount"]), (&json!("PROCESSING"), &amount));
     assert_eq!((&accepted["out_trade_no"], &accepted["success_time"]), (&json!(ORDER), &Value::Null));
     assert!(accepted["create_time"].as_str().unwrap().ends_with("+08:00"));

@@ -23,6 +23,7 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/calls", get(wechat::calls).delete(wechat::forget_calls))
         .route("/certificates/rotate", post(keys::rotate))
+        .route("/classic-token", put(wechat::set_classic_token))
         .route("/clock", post(wechat::advance))
         .route("/close", post(pay::close))
         .route("/faults", get(wechat::faults).post(wechat::add_fault).delete(wechat::clear_faults))

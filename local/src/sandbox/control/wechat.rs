@@ -99,6 +99,17 @@ pub(super) async fn tokens(State(shared): State<Shared>) -> Json<Value> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClassicToken {
+    enabled: bool,
+}
+
+pub(super) async fn set_classic_token(State(shared): State<Shared>, Json(wish): Json<ClassicToken>) -> Json<Value> {
+    shared.lock().has_classic_token = wish.enabled;
+    Json(json!({ "enabled": wish.enabled }))
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Revocation {
     app_id: Option<String>,

@@ -34,6 +34,7 @@ use self::certificates::Certificates;
 use self::delivery::Notifications;
 use self::refunds::Refunds;
 use self::signing::Signing;
+use super::missing;
 use super::state::Shared;
 use crate::pay_keys::PayKeys;
 
@@ -69,6 +70,7 @@ pub(super) fn routes(shared: &Shared) -> Router<Shared> {
         .route(JSAPI, post(transactions::jsapi))
         .route(REFUND, get(refunds::by_number))
         .route(REFUNDS, post(refunds::create))
+        .method_not_allowed_fallback(missing::method)
         .route_layer(middleware::from_fn_with_state(shared.clone(), gate::answer))
 }
 

@@ -8,10 +8,10 @@ use shared::clock::Timestamp;
 use shared::random;
 use url::{Host, Url};
 
+use super::beijing_digits;
 use super::notification::{Notification, TRANSACTION_SUCCESS};
 use super::refund::Refund;
 use super::reply::Reply;
-use super::{beijing_digits, beijing_time};
 
 /// How long a prepay_id is good.
 const PREPAY_TTL: Duration = Duration::from_secs(2 * 3600);
@@ -25,8 +25,8 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// An order of the merchant's.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    /// The request, whose bytes are those of every repetition.
-    pub(super) body: Vec<u8>,
+    /// Those of the request, and of every repetition, in whatever order.
+    pub(super) fields: Value,
     pub(crate) request: OrderRequest,
     pub(super) prepay_id: String,
     prepaid_at: Timestamp,
@@ -85,19 +85,18 @@ impl OrderRequest {
         let out_trade_no = must("/out_trade_no");
         let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-|*".contains(&byte);
         if !out_trade_no.bytes().all(is_good) {
-            return Err(Reply::bad_field("/out_trade_no", "a character that it may not have"));
+            return Err(Reply::bad_field(body, "/out_trade_no", "a character that it may not have"));
         }
         let notify_url = must("/notify_url");
         if !is_notify_url(&notify_url) {
-            return Err(Reply::bad_field("/notify_url", "not a full https URL without a query"));
+            return Err(Reply::bad_field(body, "/notify_url", "not a full https URL without a query"));
         }
         if text("/amount/currency").is_some_and(|currency| currency != "CNY") {
-            return Err(Reply::bad_field("/amount/currency", "not CNY"));
+            return Err(Reply::bad_field(body, "/amount/currency", "not CNY"));
         }
-        // Exactly as WeChat Pay itself writes a time.
-        let time = |text: String| Timestamp::parse_rfc3339(&text).filter(|time| beijing_time(*time) == text);
-        let malformed = || Reply::bad_field("/time_expire", "not yyyy-MM-DDTHH:mm:ss+08:00");
-        let expires_at = text("/time_expire").map(|text| time(text).ok_or_else(malformed)).transpose()?;
+        let malformed = || Reply::bad_field(body, "/time_expire", "not a time of RFC 3339");
+        let time = |text: String| Timestamp::parse_rfc3339(&text).ok_or_else(malformed);
+        let expires_at = text("/time_expire").map(time).transpose()?;
         Ok(Self {
             appid: must("/appid"),
             mchid: must("/mchid"),
@@ -127,13 +126,13 @@ pub(super) fn is_notify_url(url: &str) -> bool {
 
 impl Order {
     /// A new order. One that ends too late is refused: the documents do not agree on how late that is.
-    pub(super) fn new(request: OrderRequest, body: &[u8], now: Timestamp) -> Result<Self, Reply> {
+    pub(super) fn new(request: OrderRequest, fields: Value, now: Timestamp) -> Result<Self, Reply> {
         let expires_at = request.expires_at.unwrap_or(now + LONGEST).max(now + SHORTEST);
         if expires_at > now + LONGEST {
-            return Err(Reply::bad_field("/time_expire", "later than in seven days"));
+            return Err(Reply::bad_field(&fields, "/time_expire", "later than in seven days"));
         }
         Ok(Self {
-            body: body.to_vec(),
+            fields,
             request,
             prepay_id: prepay_id(now),
             prepaid_at: now,

@@ -6,6 +6,8 @@ use axum::http::{Request, StatusCode};
 use shared::deadline::Deadline;
 use shared::net::HttpClient;
 
+use crate::sandbox::header_case;
+
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -33,7 +35,8 @@ impl Post {
     }
 
     /// What was answered; 0 is no answer. A redirect is not followed.
-    pub(super) async fn deliver(&self, request: Request<String>) -> u16 {
+    pub(super) async fn deliver(&self, mut request: Request<String>) -> u16 {
+        request.extensions_mut().extend(header_case::of_wechat().await);
         let answer = self.http.send(request, LONGEST_ANSWER, Deadline::after(ANSWER_WITHIN)).await;
         answer.map_or(0, |answer| StatusCode::as_u16(&answer.status))
     }

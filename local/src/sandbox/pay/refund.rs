@@ -15,6 +15,9 @@ const CHANNEL: &str = "ORIGINAL";
 /// Whose that is.
 const ACCOUNT: &str = "支付用户零钱";
 
+/// Which money of the merchant's it is.
+const FUNDS: &str = "AVAILABLE";
+
 /// What has become of a refund.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -166,9 +169,13 @@ impl Order {
             "user_received_account": ACCOUNT,
             "create_time": beijing_time(refund.created_at),
             "status": refund.status,
+            "funds_account": FUNDS,
+            "promotion_detail": [],
             "amount": {
                 "total": self.request.total,
                 "refund": refund.fen,
+                "from": [],
+                "refund_fee": 0,
                 "payer_total": self.payer_total(),
                 "payer_refund": payer_refund,
                 "settlement_refund": refund.fen,

@@ -114,16 +114,16 @@ fn read(body: &Value) -> Result<Request, Reply> {
     let notify_url = text("/notify_url");
     match () {
         () if !out_refund_no.bytes().all(is_good) => {
-            Err(Reply::bad_field("/out_refund_no", "a character that it may not have"))
+            Err(Reply::bad_field(body, "/out_refund_no", "a character that it may not have"))
         }
         () if notify_url.as_deref().is_some_and(|url| !is_notify_url(url)) => {
-            Err(Reply::bad_field("/notify_url", "not a full https URL without a query"))
+            Err(Reply::bad_field(body, "/notify_url", "not a full https URL without a query"))
         }
         () if text("/amount/currency").is_some_and(|currency| currency != "CNY") => {
-            Err(Reply::bad_field("/amount/currency", "not CNY"))
+            Err(Reply::bad_field(body, "/amount/currency", "not CNY"))
         }
         () if text("/funds_account").is_some_and(|account| account != "AVAILABLE") => {
-            Err(Reply::bad_field("/funds_account", "not AVAILABLE"))
+            Err(Reply::bad_field(body, "/funds_account", "not AVAILABLE"))
         }
         () => {
             let (fen, total) = (number("/amount/refund"), number("/amount/total"));
@@ -166,7 +166,7 @@ impl Pay {
         let order = match (text("out_trade_no"), text("transaction_id")) {
             (Some(number), None) => self.orders.get(number),
             (None, Some(id)) => self.orders.values().find(|order| order.is_paid_by(id)),
-            _ => return Err(Reply::bad_field("/transaction_id", "either it or out_trade_no")),
+            _ => return Err(Reply::bad_field(body, "/transaction_id", "either it or out_trade_no")),
         };
         order.ok_or_else(|| not_there("订单不存在"))
     }

@@ -40,12 +40,12 @@ impl Pay {
 
 /// Without a prepay_id it is not known whether WeChat Pay was ever asked: whoever makes the order asks again.
 fn remembered(kept: KeptOrder, now: Timestamp) -> Option<Order> {
-    let body = kept.prepay_body.into_bytes();
-    let request = OrderRequest::read(&schema::order(&body).ok()?).ok()?;
+    let fields = schema::order(kept.prepay_body.as_bytes()).ok()?;
+    let request = OrderRequest::read(&fields).ok()?;
     let is_known = kept.prepay_id.is_some() || kept.payment.is_some();
     // A clock may have been ahead when the table was written.
     let created_at = kept.created_at.min(now);
-    let mut order = Order::new(request, &body, created_at).ok().filter(|_| is_known)?;
+    let mut order = Order::new(request, fields, created_at).ok().filter(|_| is_known)?;
     if let Some(prepay_id) = kept.prepay_id {
         order.prepay_id = prepay_id;
     }

@@ -39,9 +39,12 @@ impl Reply {
         Self { code: Some(code.to_owned()), body, request_id, ..Self::empty(status) }
     }
 
-    /// A field that is not as it should be; `field` is a JSON pointer.
-    pub(super) fn bad_field(field: &str, issue: &str) -> Self {
-        let detail = json!({ "field": field, "issue": issue, "location": "body" });
+    /// A field of a request's body that is not as it should be; `field` is a JSON pointer. WeChat Pay says the value too.
+    pub(super) fn bad_field(body: &Value, field: &str, issue: &str) -> Self {
+        let mut detail = json!({ "field": field, "issue": issue, "location": "body" });
+        if let Some(value) = body.pointer(field) {
+            detail["value"] = value.clone();
+        }
         Self::refusal(400, "PARAM_ERROR", "参数错误").with_detail(&detail)
     }
 
@@ -65,9 +68,8 @@ impl Reply {
         let mut response = Response::new(Body::from(self.body.clone()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        if !self.body.is_empty() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        }
+        // Also where there is no body.
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         let request_id = self.request_id.iter().map(|id| ("Request-ID", id));
         for (name, value) in self.signature.iter().map(|(name, value)| (*name, value)).chain(request_id) {
             if let (Ok(name), Ok(value)) = (axum::http::HeaderName::try_from(name), HeaderValue::try_from(value)) {

@@ -92,7 +92,12 @@ impl Tamper {
                 }
             }
             Self::Appid => set("/appid", "wxffffffffffffffff".into()),
-            Self::Currency => set("/amount/currency", "USD".into()),
+            Self::Currency => {
+                // An order that is not paid has none.
+                if let Some(amount) = content.get_mut("amount") {
+                    amount["currency"] = "USD".into();
+                }
+            }
             Self::ExtraFields => {
                 content["new_text"] = "new".into();
                 content["new_object"] = json!({ "new_number": 1 });

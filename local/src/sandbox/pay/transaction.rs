@@ -7,8 +7,21 @@ use super::beijing_time;
 use super::order::{Order, Payment};
 
 impl Order {
-    /// The object of a query, and of the notification.
-    pub(crate) fn transaction(&self, now: Timestamp) -> Value {
+    /// The object of a query. It has more empty fields than that of the notification, as WeChat Pay's answers have them
+    /// that merchants have published.
+    pub(super) fn query_answer(&self, now: Timestamp) -> Value {
+        let mut answer = self.transaction(now);
+        if answer.get("promotion_detail").is_none() {
+            answer["promotion_detail"] = json!([]);
+        }
+        if self.payment.is_none() && answer.get("scene_info").is_none() {
+            answer["scene_info"] = json!({ "device_id": "" });
+        }
+        answer
+    }
+
+    /// The object of the notification. Source: 支付成功回调通知.
+    pub(super) fn transaction(&self, now: Timestamp) -> Value {
         let request = &self.request;
         let state = self.state(now);
         let mut transaction = json!({
@@ -22,7 +35,7 @@ impl Order {
                 "CLOSED" => "订单已关闭",
                 _ => "订单未支付",
             },
-            "amount": { "total": request.total, "currency": "CNY" },
+            "amount": { "total": request.total, "payer_currency": "CNY" },
         });
         if let Some(device_id) = &request.device_id {
             transaction["scene_info"] = json!({ "device_id": device_id });
@@ -41,7 +54,7 @@ impl Order {
         transaction["success_time"] = beijing_time(payment.paid_at).into();
         transaction["payer"] = json!({ "openid": self.request.openid });
         transaction["amount"]["payer_total"] = payment.payer_total.into();
-        transaction["amount"]["payer_currency"] = "CNY".into();
+        transaction["amount"]["currency"] = "CNY".into();
         let coupon = self.request.total - payment.payer_total;
         if coupon > 0 {
             transaction["promotion_detail"] = json!([{

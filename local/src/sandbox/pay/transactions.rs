@@ -32,7 +32,7 @@ fn order(state: &mut state::State, body: &[u8]) -> Result<Reply, Reply> {
         return match () {
             () if known.payment.is_some() => Err(paid()),
             () if known.is_closed(now) => Err(closed()),
-            () if known.body != body => {
+            () if known.fields != fields => {
                 Err(Reply::refusal(400, "INVALID_REQUEST", "请求重入时，参数与首次请求时不一致"))
             }
             () if known.check_payable(now).is_err() => Err(Reply::refusal(400, "INVALID_REQUEST", "订单已过期")),
@@ -44,9 +44,9 @@ fn order(state: &mut state::State, body: &[u8]) -> Result<Reply, Reply> {
     }
     let is_somebody = state.users.values().any(|user| user.openid(&request.appid) == Some(&request.openid));
     if state.pay.knows_people && !is_somebody {
-        return Err(Reply::bad_field("/payer/openid", "无效的openid"));
+        return Err(Reply::bad_field(&fields, "/payer/openid", "无效的openid"));
     }
-    let mut order = Order::new(request, body, now)?;
+    let mut order = Order::new(request, fields, now)?;
     let reply = Reply::ok(&json!({ "prepay_id": order.prepay(now) }));
     state.pay.orders.insert(number, order);
     Ok(reply)
@@ -81,7 +81,7 @@ fn found(state: &state::State, query: &OfMerchant, order: Option<&Order>) -> Rep
     match (check_mchid(query.mchid.as_deref()), order) {
         (Err(refusal), _) => refusal,
         (Ok(()), None) => Reply::refusal(404, "ORDER_NOT_EXIST", "订单不存在"),
-        (Ok(()), Some(order)) => Reply::ok(&order.transaction(state.now())),
+        (Ok(()), Some(order)) => Reply::ok(&order.query_answer(state.now())),
     }
 }
 

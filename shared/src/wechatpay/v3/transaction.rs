@@ -18,8 +18,8 @@ struct Transaction {
     amount: Option<Value>,
 }
 
-/// Reads a transaction. An amount that is not whole fen of a currency is none: nobody takes such a trade for one that
-/// matches its order, and the rest of it is told all the same.
+/// Reads a transaction. An amount that is not whole fen is none: such a trade does not match its order, and the
+/// rest of it is told all the same.
 pub(super) fn trade(json: &[u8]) -> Option<Trade> {
     let Object(transaction): Object<Transaction> = serde_json::from_slice(json).ok()?;
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -52,19 +52,20 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_that_is_not_whole_fen_of_a_currency_is_none() {
+    fn an_amount_that_is_not_whole_fen_is_none_and_one_without_a_currency_is_one() {
         let good = with("amount", json!({ "total": 100, "currency": "CNY", "new": {} })).unwrap();
-        assert_eq!(good.amount, Some(Amount { total: Fen::new(100), currency: "CNY".to_owned() }));
+        assert_eq!(good.amount, Some(Amount { total: Fen::new(100), currency: Some("CNY".to_owned()) }));
+        let unpaid = with("amount", json!({ "total": 100, "payer_currency": "CNY" })).unwrap();
+        assert_eq!(unpaid.amount, Some(Amount { total: Fen::new(100), currency: None }));
         for amount in [
             json!(null),
             json!(100),
             json!([100, "CNY"]),
             json!({}),
-            json!({ "total": 100 }),
             json!({ "total": -100, "currency": "CNY" }),
             json!({ "total": 100.0, "currency": "CNY" }),
             json!({ "total": "100", "currency": "CNY" }),
-            json!({ "total": 100, "currency": null }),
+            json!({ "total": 100, "currency": 1 }),
         ] {
             assert_eq!(with("amount", amount.clone()).unwrap().amount, None, "{amount}");
         }

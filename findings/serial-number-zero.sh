@@ -9,10 +9,10 @@
 #           `serial_no`). Most certificates begin with another digit and never show it.
 # Do:       compare serials as numbers, or without zeros in front on both sides. Send a merchant's serial as the merchant platform
 #           shows it, not as a library derives it from the certificate. Which form WeChat Pay itself sends is not shown here.
-# Needs:    Go, Java 17, Maven, Python 3.11 with venv, OpenSSL.
+# Needs:    Go, a JDK (17), Maven, Python 3.11 with venv, OpenSSL.
 set -euo pipefail
 
-for tool in go java mvn python3 openssl; do
+for tool in go javac mvn python3 openssl; do
     command -v "$tool" >/dev/null || { echo "$tool is needed" >&2; exit 2; }
 done
 work=$(mktemp -d)

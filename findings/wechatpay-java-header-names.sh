@@ -8,10 +8,10 @@
 #           looks for a wrong key or a wrong clock, because the text names the timestamp.
 # Do:       a stand-in, a proxy or a recorded answer for this SDK has to send title case, over HTTP/1.1. Handlers of
 #           notifications must not pass header names on to the SDK: its RequestParam takes the values one by one.
-# Needs:    Java 17 and Maven.
+# Needs:    a JDK (17) and Maven.
 set -euo pipefail
 
-for tool in java mvn; do
+for tool in javac mvn; do
     command -v "$tool" >/dev/null || { echo "$tool is needed" >&2; exit 2; }
 done
 work=$(mktemp -d)

@@ -7,10 +7,10 @@
 #           null") names no header.
 # Do:       a stand-in sends `Content-Type: application/json` also with a 204. A proxy must not strip it. After this error ask
 #           for the order's state and do not close again.
-# Needs:    Java 17 and Maven.
+# Needs:    a JDK (17) and Maven.
 set -euo pipefail
 
-for tool in java mvn; do
+for tool in javac mvn; do
     command -v "$tool" >/dev/null || { echo "$tool is needed" >&2; exit 2; }
 done
 work=$(mktemp -d)

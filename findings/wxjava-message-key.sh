@@ -8,10 +8,10 @@
 #           another dependency brings.
 # Do:       pin a later commons-codec in a project with WxJava, or take a key whose last letter passes here. Code of one's own
 #           decodes the key with a decoder that ignores the spare bits; its test goes through all 62 endings.
-# Needs:    Java 17 and Maven.
+# Needs:    a JDK (17) and Maven.
 set -euo pipefail
 
-for tool in java mvn; do
+for tool in javac mvn; do
     command -v "$tool" >/dev/null || { echo "$tool is needed" >&2; exit 2; }
 done
 work=$(mktemp -d)

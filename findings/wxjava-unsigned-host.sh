@@ -8,10 +8,10 @@
 # Do:       keep the name api.mch.weixin.qq.com and send it elsewhere: for a test by Java's own hosts file, as here
 #           (-Djdk.net.hosts.file). A gateway between WxJava and WeChat Pay must keep that name too. A test under another name
 #           proves nothing about keys.
-# Needs:    Java 17 and Maven.
+# Needs:    a JDK (17) and Maven.
 set -euo pipefail
 
-for tool in java mvn; do
+for tool in javac mvn; do
     command -v "$tool" >/dev/null || { echo "$tool is needed" >&2; exit 2; }
 done
 work=$(mktemp -d)

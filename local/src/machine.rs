@@ -15,6 +15,7 @@ use crate::gateway::Gateway;
 use crate::iam::{Denied, Guard};
 pub use crate::options::Options;
 use crate::pay_keys::PayKeys;
+use crate::same_origin::Door;
 use crate::schedule::Schedule;
 pub use crate::server::BindError;
 use crate::server::Server;
@@ -75,12 +76,12 @@ impl Machine {
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
             let routes = start::sandbox(&options, &env, &embedded, &keys.pay, &table).await?;
-            servers.push(Server::start(listener, routes));
+            servers.push(Server::start(listener, routes, Door::Sandbox).map_err(StartError::Thread)?);
         }
         let functions = start::functions(&options, &env, &embedded).await?;
         let clock = options.clock.clone();
         let routes = Gateway { functions: functions.clone(), clock, guard: guard.clone() }.router();
-        servers.push(Server::start(gateway, routes));
+        servers.push(Server::start(gateway, routes, Door::Gateway).map_err(StartError::Thread)?);
         Ok(Self {
             schedule: options.schedule.then(|| Schedule::start(&functions)),
             functions,
@@ -101,18 +102,10 @@ impl Machine {
         self.guard.as_ref().map(|guard| guard.take_denied()).unwrap_or_default()
     }
 
-    /// The environment of the functions, but for the access key that names each of them.
+    /// The environment of the functions, but for the access key that names each of them: who is no function may do
+    /// anything at the embedded DynamoDB.
     pub fn env(&self) -> &Env {
         &self.env
-    }
-
-    /// The same, for who is no function: the embedded DynamoDB is asked without the guard in front of it.
-    pub fn unguarded_env(&self) -> Env {
-        let mut env = self.env.clone();
-        if let Some(dynamodb) = &self.dynamodb {
-            env.set("AWS_ENDPOINT_URL_DYNAMODB", start::url(dynamodb.unguarded));
-        }
-        env
     }
 
     /// Where the functions are called.

@@ -9,6 +9,7 @@ mod catalog_put;
 mod configuration;
 mod early;
 mod events;
+mod foreign_pages;
 mod freeze;
 mod function_store_faults;
 mod gateway;

@@ -116,10 +116,7 @@ fn sweep(database: &Database, stopped: &mpsc::Receiver<()>) {
 /// Makes the table if it is not there. On AWS, tables are made by the template.
 pub(crate) async fn ensure_table(table: &SdkTable, make: bool) -> Result<(), StartError> {
     let (client, name) = (table.client(), table.name());
-    let failed = |code: Option<&str>| StartError::Table {
-        name: name.to_owned(),
-        problem: code.unwrap_or("no answer").to_owned(),
-    };
+    let failed = |code: Option<&str>| StartError::table(name, code);
     let described = client.describe_table().table_name(name).send().await;
     match described.as_ref().map_err(|err| err.code()) {
         Ok(_) if !make => return Ok(()),
@@ -201,10 +198,7 @@ async fn wait_until_active(table: &SdkTable) -> Result<(), Option<String>> {
 /// A sandbox knows nothing of the tokens that another one has given out, nor does WeChat: no card signed with one of those
 /// would be good. WeChat's own are given out again.
 pub(crate) async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
-    let failed = |code: Option<&str>| StartError::Table {
-        name: table.name().to_owned(),
-        problem: code.unwrap_or("no answer").to_owned(),
-    };
+    let failed = |code: Option<&str>| StartError::table(table.name(), code);
     let scan = table.client().scan().table_name(table.name()).projection_expression("pk, sk");
     let tokens = scan
         .filter_expression("sk = :token")

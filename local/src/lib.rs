@@ -5,6 +5,7 @@ pub mod demo;
 pub mod demo_order;
 pub mod demo_user;
 mod dynamodb;
+pub mod elsewhere;
 mod env_file;
 mod environment;
 mod event;

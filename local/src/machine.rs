@@ -9,6 +9,7 @@ use shared::env::{ConfigError, Env};
 use crate::catalog::CatalogError;
 use crate::demo_user::SeedError;
 use crate::dynamodb::EmbeddedDynamoDb;
+use crate::elsewhere::{self, EndpointError};
 use crate::environment;
 use crate::functions::Functions;
 use crate::gateway::Gateway;
@@ -51,14 +52,37 @@ pub enum StartError {
     Config(#[from] ConfigError),
     #[error("the embedded DynamoDB cannot open its data: {0}")]
     Database(String),
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     #[error("{} cannot be used", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the demo user cannot be made")]
-    Seed(#[from] SeedError),
-    #[error("the table {name} cannot be used: {problem}")]
+    Seed(#[source] SeedError),
+    #[error("{problem}: the table {name} cannot be used")]
     Table { name: String, problem: String },
     #[error("a thread did not start")]
     Thread(#[source] io::Error),
+}
+
+impl StartError {
+    /// What DynamoDB says of the table, if it says anything.
+    pub(crate) fn table(name: &str, code: Option<&str>) -> Self {
+        let problem = match code {
+            Some(code) => format!("DynamoDB says {code}"),
+            None => "AWS_ENDPOINT_URL_DYNAMODB gives no answer".to_owned(),
+        };
+        Self::Table { name: name.to_owned(), problem }
+    }
+}
+
+/// What is configured wrongly comes first.
+impl From<SeedError> for StartError {
+    fn from(err: SeedError) -> Self {
+        match err {
+            SeedError::Config(err) => Self::Config(err),
+            err => Self::Seed(err),
+        }
+    }
 }
 
 impl Machine {
@@ -66,8 +90,12 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// If a port is in use, or the environment outside is not complete and correct.
+    /// If a port is in use, the environment outside is not complete and correct, or half of it is real and `mixed` is not
+    /// set.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.mixed {
+            elsewhere::refuse_mixed(&options.env)?;
+        }
         let keys = start::keys(&options).await?;
         let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
         let Doors { gateway, sandbox, dynamodb, embedded } = Doors::open(&options, guard.as_ref()).await?;

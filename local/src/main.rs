@@ -15,7 +15,7 @@ use local::iam::{Policies, TemplateError};
 use local::machine::{Machine, Options};
 use local::pay_keys::{KeyMode, PayKeys};
 use local::sdk::SdkTable;
-use local::{demo, sample};
+use local::{demo, elsewhere, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::log;
@@ -88,6 +88,12 @@ struct Dev {
     /// Run no timers.
     #[arg(long)]
     no_schedule: bool,
+    /// Run the timers also with a table of another machine, which has timers of its own.
+    #[arg(long, conflicts_with = "no_schedule")]
+    schedule: bool,
+    /// Start also where some endpoints are on other machines, and the sandbox is the rest.
+    #[arg(long)]
+    mixed: bool,
 }
 
 /// Where `cargo dev` writes the keys that `event` signs with.
@@ -128,11 +134,14 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (pay_keys, schedule) = (dev.pay_keys, !dev.no_schedule);
+    let (pay_keys, mixed) = (dev.pay_keys, dev.mixed);
+    let is_elsewhere = elsewhere::has_table(&env);
+    let schedule = dev.schedule || !(dev.no_schedule || is_elsewhere);
+    let lacks_timers = is_elsewhere && !schedule && !dev.no_schedule;
     // What may be done at a DynamoDB that is given from outside is decided there.
     let policies = env.get("AWS_ENDPOINT_URL_DYNAMODB").is_none().then(policies).transpose()?;
     let given = Options { bind, data, env, clock, pay_keys, schedule, policies, ..Options::default() };
-    let options = Options { port, sandbox_port, dynamodb_port, ..given };
+    let options = Options { port, sandbox_port, dynamodb_port, mixed, ..given };
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         _ = interrupted.recv() => return Ok(()),
@@ -142,6 +151,9 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     machine.write_env_vars(env_file)?;
     machine.write_env_file(root().join("target/dev/functions.env"))?;
     machine.write_pay_keys(root().join(PAY_KEYS))?;
+    if lacks_timers {
+        eprintln!("no timers: the table is not on this machine; --schedule runs them all the same");
+    }
     println!("{}", ready(&machine));
     tokio::select! {
         _ = interrupted.recv() => {}

@@ -86,7 +86,7 @@ impl World {
         };
         let policies = Some(policies);
         let given = Options { env, bind, clock: clock.clone(), pay_keys, policies, ..Options::default() };
-        let options = Options { make_table: true, whole_sandbox: true, ..given };
+        let options = Options { make_table: true, mixed: true, whole_sandbox: true, ..given };
         let machine = Machine::start(options).await.expect("the machine starts");
         let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }

@@ -29,6 +29,9 @@ use crate::server::{self, Server};
 /// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// What is kept is in this file of `--data`, and in those whose names begin as its own.
+pub(crate) const FILE: &str = "dynamodb.sqlite";
+
 const TRIES_UNTIL_ACTIVE: u32 = 60;
 
 /// A half-sent request holds dynoxide's shutdown for as long as it likes.
@@ -55,7 +58,7 @@ impl EmbeddedDynamoDb {
         let routes = iam::in_front_of(target, guard.cloned(), &Tls::from_env(&Env::default())?);
         let behind = behind.into_std().map_err(StartError::Thread)?;
         let database = match &options.data {
-            Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
+            Some(data) => Database::new(&data.join(FILE).to_string_lossy()),
             None => Database::memory(),
         };
         let database = database.map_err(|err| StartError::Database(err.to_string()))?;

@@ -30,6 +30,7 @@ mod phone_code;
 mod phone_decrypt;
 mod phone_session;
 mod process;
+mod process_files;
 mod process_mixed;
 mod profile_unionid;
 mod properties;

@@ -5,7 +5,7 @@
 //!
 //! Sources: Fetch Standard, "`Origin` header"; Fetch Metadata Request Headers, "The `Sec-Fetch-Site` HTTP Request Header".
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::body::Body;
@@ -102,15 +102,18 @@ impl Own {
     }
 
     fn refusal(self, header: &HeaderName) -> Response<Body> {
-        let port = self.address.port();
+        let mut own = self.address;
+        if own.ip().is_unspecified() {
+            own.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         let message = match header.as_str() {
             "host" => format!(
-                "the request's Host is none of this machine's: call http://127.0.0.1:{port}, or let the proxy between \
-                 send Host: 127.0.0.1:{port}"
+                "the request's Host is none of this machine's: call http://{own}, or let the proxy between send \
+                 Host: {own}"
             ),
             name => format!(
                 "a web page of another origin sent this, its {} says; if it is yours, let it call a proxy of its own \
-                 origin that takes Origin and Sec-Fetch-Site away and sends Host: 127.0.0.1:{port}",
+                 origin that takes Origin and Sec-Fetch-Site away and sends Host: {own}",
                 if name == "origin" { "Origin" } else { "Sec-Fetch-Site" }
             ),
         };

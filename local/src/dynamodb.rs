@@ -1,7 +1,7 @@
 //! The embedded DynamoDB: `dynoxide`, on a thread of its own, because its calls block.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -19,13 +19,18 @@ use shared::net::Tls;
 use shared::store::sweep;
 use tokio::sync::oneshot;
 
-use crate::iam::Guard;
+use crate::hidden;
+use crate::iam::{self, Guard};
 use crate::machine::{Options, StartError};
+use crate::same_origin::Door;
 use crate::sdk::SdkTable;
 use crate::server::{self, Server};
 
 /// How often rows whose `ttl` has passed are deleted. AWS takes up to days; nothing may depend on it.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// What is kept is in this file of `--data`, and in those whose names begin as its own.
+pub(crate) const FILE: &str = "dynamodb.sqlite";
 
 const TRIES_UNTIL_ACTIVE: u32 = 60;
 
@@ -36,9 +41,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct EmbeddedDynamoDb {
     pub(crate) address: SocketAddr,
-    /// Where it is itself, behind the guard.
-    pub(crate) unguarded: SocketAddr,
-    guard: Option<Server>,
+    front: Server,
     stop: oneshot::Sender<()>,
     stop_sweeps: mpsc::Sender<()>,
     server: JoinHandle<()>,
@@ -46,23 +49,16 @@ pub(crate) struct EmbeddedDynamoDb {
 }
 
 impl EmbeddedDynamoDb {
-    /// In memory, or in a file in `data`; behind a guard, if there is one.
+    /// In memory, or in a file in `data`; behind a door that is ours, with a guard, if there is one.
     pub(crate) async fn start(options: &Options, guard: Option<&Arc<Guard>>) -> Result<Self, StartError> {
         let listener = server::bind(options.bind, options.dynamodb_port, "--dynamodb-port").await?;
         let address = listener.local_addr().map_err(StartError::Thread)?;
-        let (listener, guard) = match guard {
-            Some(guard) => {
-                let behind = server::bind(Ipv4Addr::LOCALHOST.into(), 0, "--dynamodb-port").await?;
-                let target = behind.local_addr().map_err(StartError::Thread)?;
-                let routes = Arc::clone(guard).router(target, &Tls::from_env(&Env::default())?);
-                (behind, Some(Server::start(listener, routes)))
-            }
-            None => (listener, None),
-        };
-        let unguarded = listener.local_addr().map_err(StartError::Thread)?;
-        let listener = listener.into_std().map_err(StartError::Thread)?;
+        let behind = hidden::bind().await.map_err(StartError::Thread)?;
+        let target = behind.local_addr().map_err(StartError::Thread)?;
+        let routes = iam::in_front_of(target, guard.cloned(), &Tls::from_env(&Env::default())?);
+        let behind = behind.into_std().map_err(StartError::Thread)?;
         let database = match &options.data {
-            Some(data) => Database::new(&data.join("dynamodb.sqlite").to_string_lossy()),
+            Some(data) => Database::new(&data.join(FILE).to_string_lossy()),
             None => Database::memory(),
         };
         let database = database.map_err(|err| StartError::Database(err.to_string()))?;
@@ -72,15 +68,14 @@ impl EmbeddedDynamoDb {
             let database = database.clone();
             move || sweep(&database, &sweeps_stopped)
         })?;
-        let server = spawn("dynamodb", move || serve(listener, database, stopped))?;
-        Ok(Self { address, unguarded, guard, stop, stop_sweeps, server, sweeper })
+        let server = spawn("dynamodb", move || serve(behind, database, stopped))?;
+        let front = Server::start(listener, routes, Door::DynamoDb).map_err(StartError::Thread)?;
+        Ok(Self { address, front, stop, stop_sweeps, server, sweeper })
     }
 
     /// Stops, within a time limit.
     pub(crate) async fn stop(self) {
-        if let Some(guard) = self.guard {
-            guard.stop().await;
-        }
+        self.front.stop().await;
         // A side that is gone already has stopped.
         let _ = self.stop.send(());
         drop(self.stop_sweeps);
@@ -124,10 +119,7 @@ fn sweep(database: &Database, stopped: &mpsc::Receiver<()>) {
 /// Makes the table if it is not there. On AWS, tables are made by the template.
 pub(crate) async fn ensure_table(table: &SdkTable, make: bool) -> Result<(), StartError> {
     let (client, name) = (table.client(), table.name());
-    let failed = |code: Option<&str>| StartError::Table {
-        name: name.to_owned(),
-        problem: code.unwrap_or("no answer").to_owned(),
-    };
+    let failed = |code: Option<&str>| StartError::table(name, code);
     let described = client.describe_table().table_name(name).send().await;
     match described.as_ref().map_err(|err| err.code()) {
         Ok(_) if !make => return Ok(()),
@@ -209,10 +201,7 @@ async fn wait_until_active(table: &SdkTable) -> Result<(), Option<String>> {
 /// A sandbox knows nothing of the tokens that another one has given out, nor does WeChat: no card signed with one of those
 /// would be good. WeChat's own are given out again.
 pub(crate) async fn forget_tokens(table: &SdkTable) -> Result<(), StartError> {
-    let failed = |code: Option<&str>| StartError::Table {
-        name: table.name().to_owned(),
-        problem: code.unwrap_or("no answer").to_owned(),
-    };
+    let failed = |code: Option<&str>| StartError::table(table.name(), code);
     let scan = table.client().scan().table_name(table.name()).projection_expression("pk, sk");
     let tokens = scan
         .filter_expression("sk = :token")

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::routing::{any, post};
 use serde_json::json;
 use shared::clock::Clock;
@@ -34,7 +34,7 @@ impl Gateway {
         Router::new()
             .route("/2015-03-31/functions/{name}/invocations", post(invoke::invoke))
             .route("/{name}", any(call))
-            .fallback(async || own_answer(StatusCode::NOT_FOUND, "Not Found"))
+            .fallback(async || not_found())
             .with_state(self)
     }
 }
@@ -46,11 +46,10 @@ async fn call(
     request: Request,
 ) -> Response<Body> {
     let function = gateway.functions.find(&name).filter(|function| function.trigger == Trigger::Http);
-    let Some(function) = function else { return own_answer(StatusCode::NOT_FOUND, "Not Found") };
+    // `template.yaml` has a route for `POST` and no other.
+    let function = function.filter(|_| request.method() == Method::POST);
+    let Some(function) = function else { return not_found() };
     let (parts, body) = request.into_parts();
-    if !has_good_host(&parts.headers) {
-        return own_answer(StatusCode::BAD_REQUEST, "Bad Request");
-    }
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return own_answer(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
@@ -67,10 +66,9 @@ async fn call(
     }
 }
 
-/// API Gateway knows its requests by their host, so a function never sees one that is none.
-fn has_good_host(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-    host.is_none_or(|host| url::Url::parse(&format!("http://{host}/")).is_ok())
+/// There is no such route.
+fn not_found() -> Response<Body> {
+    own_answer(StatusCode::NOT_FOUND, "Not Found")
 }
 
 /// An answer of API Gateway's own: it has no `code`.

@@ -53,10 +53,7 @@ pub(crate) async fn read(table: &SdkTable) -> Result<Kept, StartError> {
     let values = values.map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned())));
     let scan = scan.set_expression_attribute_values(Some(values.into()));
     let rows: Result<Vec<_>, _> = scan.into_paginator().items().send().collect().await;
-    let rows = rows.map_err(|err| StartError::Table {
-        name: table.name().to_owned(),
-        problem: err.code().unwrap_or("no answer").to_owned(),
-    })?;
+    let rows = rows.map_err(|err| StartError::table(table.name(), err.code()))?;
     Ok(Kept { orders: rows.iter().filter_map(order).collect(), refunds: rows.iter().filter_map(refund).collect() })
 }
 

@@ -17,6 +17,9 @@ const MINI_PROGRAM: &str = "wx0123456789abcdef";
 pub(crate) const OFFICIAL_ACCOUNT: &str = "wx1123456789abcdef";
 const MOBILE_APP: &str = "wx2123456789abcdef";
 
+/// Where they are kept, in the directory of `--data`.
+pub(crate) const FILE: &str = "keys.json";
+
 /// The names of the keys where they are kept, beside those of WeChat Pay.
 const APP_SECRET: &str = "appSecret";
 const SEAL_KEY: &str = "sealKey";
@@ -69,7 +72,7 @@ impl Keys {
     ///
     /// If the file cannot be used. It stays as it is: nobody could make what is in it again.
     pub(crate) fn kept_in(data: &Path, wanted: bool) -> io::Result<Self> {
-        let path = data.join("keys.json");
+        let path = data.join(FILE);
         let mut kept: BTreeMap<String, String> = match fs::read(&path) {
             Ok(json) => serde_json::from_slice(&json)?,
             Err(err) if err.kind() == io::ErrorKind::NotFound => BTreeMap::new(),

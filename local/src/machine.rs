@@ -9,12 +9,14 @@ use shared::env::{ConfigError, Env};
 use crate::catalog::CatalogError;
 use crate::demo_user::SeedError;
 use crate::dynamodb::EmbeddedDynamoDb;
+use crate::elsewhere::{self, EndpointError};
 use crate::environment;
 use crate::functions::Functions;
 use crate::gateway::Gateway;
 use crate::iam::{Denied, Guard};
 pub use crate::options::Options;
 use crate::pay_keys::PayKeys;
+use crate::same_origin::Door;
 use crate::schedule::Schedule;
 pub use crate::server::BindError;
 use crate::server::Server;
@@ -50,14 +52,37 @@ pub enum StartError {
     Config(#[from] ConfigError),
     #[error("the embedded DynamoDB cannot open its data: {0}")]
     Database(String),
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
     #[error("{} cannot be used", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the demo user cannot be made")]
-    Seed(#[from] SeedError),
-    #[error("the table {name} cannot be used: {problem}")]
+    Seed(#[source] SeedError),
+    #[error("{problem}: the table {name} cannot be used")]
     Table { name: String, problem: String },
     #[error("a thread did not start")]
     Thread(#[source] io::Error),
+}
+
+impl StartError {
+    /// What DynamoDB says of the table, if it says anything.
+    pub(crate) fn table(name: &str, code: Option<&str>) -> Self {
+        let problem = match code {
+            Some(code) => format!("DynamoDB says {code}"),
+            None => "AWS_ENDPOINT_URL_DYNAMODB gives no answer".to_owned(),
+        };
+        Self::Table { name: name.to_owned(), problem }
+    }
+}
+
+/// What is configured wrongly comes first.
+impl From<SeedError> for StartError {
+    fn from(err: SeedError) -> Self {
+        match err {
+            SeedError::Config(err) => Self::Config(err),
+            err => Self::Seed(err),
+        }
+    }
 }
 
 impl Machine {
@@ -65,8 +90,12 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// If a port is in use, or the environment outside is not complete and correct.
+    /// If a port is in use, the environment outside is not complete and correct, or half of it is real and `mixed` is not
+    /// set.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        if !options.mixed {
+            elsewhere::refuse_mixed(&options.env)?;
+        }
         let keys = start::keys(&options).await?;
         let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
         let Doors { gateway, sandbox, dynamodb, embedded } = Doors::open(&options, guard.as_ref()).await?;
@@ -75,12 +104,12 @@ impl Machine {
         let mut servers = Vec::new();
         if let Some(listener) = sandbox {
             let routes = start::sandbox(&options, &env, &embedded, &keys.pay, &table).await?;
-            servers.push(Server::start(listener, routes));
+            servers.push(Server::start(listener, routes, Door::Sandbox).map_err(StartError::Thread)?);
         }
         let functions = start::functions(&options, &env, &embedded).await?;
         let clock = options.clock.clone();
         let routes = Gateway { functions: functions.clone(), clock, guard: guard.clone() }.router();
-        servers.push(Server::start(gateway, routes));
+        servers.push(Server::start(gateway, routes, Door::Gateway).map_err(StartError::Thread)?);
         Ok(Self {
             schedule: options.schedule.then(|| Schedule::start(&functions)),
             functions,
@@ -101,18 +130,10 @@ impl Machine {
         self.guard.as_ref().map(|guard| guard.take_denied()).unwrap_or_default()
     }
 
-    /// The environment of the functions, but for the access key that names each of them.
+    /// The environment of the functions, but for the access key that names each of them: who is no function may do
+    /// anything at the embedded DynamoDB.
     pub fn env(&self) -> &Env {
         &self.env
-    }
-
-    /// The same, for who is no function: the embedded DynamoDB is asked without the guard in front of it.
-    pub fn unguarded_env(&self) -> Env {
-        let mut env = self.env.clone();
-        if let Some(dynamodb) = &self.dynamodb {
-            env.set("AWS_ENDPOINT_URL_DYNAMODB", start::url(dynamodb.unguarded));
-        }
-        env
     }
 
     /// Where the functions are called.

@@ -10,16 +10,17 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use local::catalog::{self, Catalog, Stock};
+use local::dev_files::DevFiles;
 use local::functions::Functions;
 use local::iam::{Policies, TemplateError};
 use local::machine::{Machine, Options};
 use local::pay_keys::{KeyMode, PayKeys};
 use local::sdk::SdkTable;
-use local::{demo, sample};
+use local::signals::Signals;
+use local::{demo, dev_files, elsewhere, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::log;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -88,10 +89,16 @@ struct Dev {
     /// Run no timers.
     #[arg(long)]
     no_schedule: bool,
+    /// Run the timers also with a table of another machine, which has timers of its own.
+    #[arg(long, conflicts_with = "no_schedule")]
+    schedule: bool,
+    /// Start also where some endpoints are on other machines, and the sandbox is the rest.
+    #[arg(long)]
+    mixed: bool,
 }
 
-/// Where `cargo dev` writes the keys that `event` signs with.
-const PAY_KEYS: &str = "target/dev/wechatpay.json";
+/// Where `cargo dev` writes what its functions are given, and the keys that `event` signs with.
+const FILES: &str = "target/dev";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -127,29 +134,30 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     }
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
-    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let (pay_keys, schedule) = (dev.pay_keys, !dev.no_schedule);
+    let mut signals = Signals::listen()?;
+    let (pay_keys, mixed) = (dev.pay_keys, dev.mixed);
+    let is_elsewhere = elsewhere::has_table(&env);
+    let schedule = dev.schedule || !(dev.no_schedule || is_elsewhere);
+    let lacks_timers = is_elsewhere && !schedule && !dev.no_schedule;
     // What may be done at a DynamoDB that is given from outside is decided there.
     let policies = env.get("AWS_ENDPOINT_URL_DYNAMODB").is_none().then(policies).transpose()?;
     let given = Options { bind, data, env, clock, pay_keys, schedule, policies, ..Options::default() };
-    let options = Options { port, sandbox_port, dynamodb_port, ..given };
+    let options = Options { port, sandbox_port, dynamodb_port, mixed, ..given };
+    let mut files = DevFiles::open(root().join(FILES))?;
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
-        _ = interrupted.recv() => return Ok(()),
-        _ = terminated.recv() => return Ok(()),
+        () = signals.next() => return Ok(()),
     };
-    let env_file = root().join("target/dev/env.json");
-    machine.write_env_vars(env_file)?;
-    machine.write_env_file(root().join("target/dev/functions.env"))?;
-    machine.write_pay_keys(root().join(PAY_KEYS))?;
-    println!("{}", ready(&machine));
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
+    files.write(&machine)?;
+    if lacks_timers {
+        eprintln!("no timers: the table is not on this machine; --schedule runs them all the same");
     }
+    println!("{}", ready(&machine));
+    signals.next().await;
+    drop(files);
     tokio::select! {
         () = machine.stop() => {}
-        _ = interrupted.recv() => {} // Somebody is in a hurry.
+        () = signals.next() => {} // Somebody is in a hurry.
     }
     Ok(())
 }
@@ -192,8 +200,9 @@ fn print_event(function: &str, case: &str) -> Result<(), Box<dyn Error>> {
     let now = Clock::system().now();
     let mut event = sample::fresh(&root(), function, case, now)?;
     if sample::is_of_wechat_pay(&event) {
-        let keys = PayKeys::read(&root().join(PAY_KEYS));
-        let keys = keys.map_err(|err| format!("{PAY_KEYS} cannot be read ({err}): run `cargo dev` first"))?;
+        let path = dev_files::pay_keys(&root().join(FILES));
+        let keys = PayKeys::read(&path);
+        let keys = keys.map_err(|err| format!("{} cannot be read ({err}): run `cargo dev` first", path.display()))?;
         event = sample::sign(event, &keys, now)?;
     }
     match writeln!(io::stdout(), "{event:#}") {

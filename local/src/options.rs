@@ -29,6 +29,8 @@ pub struct Options {
     pub clock: Clock,
     /// Whether a table that is missing is made on AWS too. Elsewhere it always is.
     pub make_table: bool,
+    /// Whether it starts also where some endpoints are on other machines, and the sandbox is the rest.
+    pub mixed: bool,
     /// Whether the sandbox answers what is given from outside as well: something in front of it may be what is given.
     pub whole_sandbox: bool,
     /// Which of WeChat Pay's keys the sandbox's merchant has at the start.
@@ -51,6 +53,7 @@ impl Default for Options {
             env: Env::default(),
             clock: Clock::system(),
             make_table: false,
+            mixed: false,
             whole_sandbox: false,
             pay_keys: KeyMode::default(),
             schedule: false,

@@ -1,12 +1,53 @@
 //! Files that nobody else reads.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::Value;
 use shared::random;
+
+const OWNER_DIRECTORY: u32 = 0o700;
+const OWNER_FILE: u32 = 0o600;
+
+/// Makes a directory that only its owner may enter. One that is there becomes so, if everything in it is ours: another
+/// one, such as a home, keeps its mode, because other programs and users may need it.
+pub(crate) fn private_directory(path: &Path, is_ours: impl Fn(&str) -> bool) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(OWNER_DIRECTORY).create(path) {
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => return made,
+    }
+    let (mut ours, mut are_all_ours) = (Vec::new(), true);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let is_file = entry.file_type()?.is_file();
+        match is_file && entry.file_name().to_str().is_some_and(&is_ours) {
+            true => ours.push(entry.path()),
+            false => are_all_ours = false,
+        }
+    }
+    if are_all_ours {
+        fs::set_permissions(path, Permissions::from_mode(OWNER_DIRECTORY))?;
+    }
+    ours.iter().try_for_each(|file| fs::set_permissions(file, Permissions::from_mode(OWNER_FILE)))
+}
+
+/// Makes an empty file that only the owner may read, where there is none.
+pub(crate) fn private_empty_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(OWNER_FILE).open(path) {
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(|_| ()),
+    }
+}
+
+/// The name that a file has until all of it is written begins so.
+pub(crate) fn unfinished(name: &str) -> String {
+    format!(".{name}.")
+}
 
 /// Writes JSON as [`write_private_text`] does.
 pub(crate) fn write_private(path: &Path, json: &Value) -> io::Result<()> {
@@ -20,7 +61,7 @@ pub(crate) fn write_private_text(path: &Path, text: &str) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}", random::base64url::<12>()));
+    let temporary = path.with_file_name(format!("{}{}", unfinished(&name), random::base64url::<12>()));
     let written = write_new(&temporary, text).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // What cannot be written may not be there either.
@@ -30,18 +71,42 @@ pub(crate) fn write_private_text(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_FILE).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use serde_json::json;
 
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_of_ours_becomes_its_owners_and_one_of_others_does_not() {
+        let root = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
+        let is_ours = |name: &str| name.starts_with("ours");
+        let (new, wide, shared) = (root.join("a/new"), root.join("wide"), root.join("shared"));
+        for directory in [&wide, &shared] {
+            fs::create_dir_all(directory).unwrap();
+            fs::set_permissions(directory, Permissions::from_mode(0o755)).unwrap();
+            fs::write(directory.join("ours.json"), "").unwrap();
+        }
+        fs::write(shared.join("theirs"), "").unwrap();
+        let theirs = mode(&shared.join("theirs"));
+        for directory in [&new, &wide, &shared] {
+            private_directory(directory, is_ours).unwrap();
+        }
+        let directories = [&new, &wide, &shared].map(|directory| mode(directory));
+        let files = [&wide, &shared].map(|directory| mode(&directory.join("ours.json")));
+        let left = mode(&shared.join("theirs"));
+        fs::remove_dir_all(root).unwrap();
+        assert_eq!((directories, files, left), ([0o700, 0o700, 0o755], [0o600, 0o600], theirs));
+    }
 
     #[test]
     fn a_file_is_replaced_and_is_its_owners() {

@@ -19,6 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
+use crate::same_origin::{self, Door};
+
 /// How long a stop waits for the requests under way.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -53,9 +55,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(listener: TcpListener, router: Router) -> Self {
+    /// Every server is a door that foreign web pages find closed.
+    pub(crate) fn start(listener: TcpListener, router: Router, door: Door) -> io::Result<Self> {
+        let router = same_origin::protect(router, door, listener.local_addr()?);
         let (stop, stopped) = oneshot::channel();
-        Self { stop, done: tokio::spawn(serve(listener, router, stopped)) }
+        Ok(Self { stop, done: tokio::spawn(serve(listener, router, stopped)) })
     }
 
     /// Lets the requests under way end, for a short time.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,9 +19,10 @@ use crate::functions::Functions;
 use crate::halves::Halves;
 use crate::iam::Guard;
 use crate::kept_orders;
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::machine::{Options, StartError};
 use crate::pay_keys::PayKeys;
+use crate::private_file::{private_directory, private_empty_file, unfinished};
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::sdk::SdkTable;
@@ -64,13 +66,22 @@ pub(crate) async fn keys(options: &Options) -> Result<Keys, StartError> {
     let (data, wants_pay_keys) = (options.data.clone(), environment::wants_pay_keys(&options.env));
     let make = move || {
         let Some(path) = data else { return Ok(Keys::random(wants_pay_keys)) };
-        let keys = std::fs::create_dir_all(&path).and_then(|()| Keys::kept_in(&path, wants_pay_keys));
+        let keys = private_data(&path).and_then(|()| Keys::kept_in(&path, wants_pay_keys));
         keys.map_err(|source| StartError::File { path, source })
     };
     let made = tokio::task::spawn_blocking(make).await.map_err(|err| StartError::Thread(io::Error::other(err)))?;
     let mut keys = made?;
     keys.pay.mode = options.pay_keys;
     Ok(keys)
+}
+
+/// Makes the directory of `--data`, for its owner only, and everything that will be in it. SQLite gives the files beside
+/// its own the same mode.
+fn private_data(directory: &Path) -> io::Result<()> {
+    let unfinished = unfinished(keys::FILE);
+    let is_ours = |name: &str| name.starts_with(dynamodb::FILE) || name == keys::FILE || name.starts_with(&unfinished);
+    private_directory(directory, is_ours)?;
+    private_empty_file(&directory.join(dynamodb::FILE))
 }
 
 /// The table. In the embedded DynamoDB it has the catalog, and no token of a machine before.

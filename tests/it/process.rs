@@ -13,15 +13,15 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// More than it takes to start or to stop.
-const WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 
-const FREE_PORTS: [&str; 6] = ["--port", "0", "--sandbox-port", "0", "--dynamodb-port", "0"];
+pub(crate) const FREE_PORTS: [&str; 6] = ["--port", "0", "--sandbox-port", "0", "--dynamodb-port", "0"];
 
 /// A directory with the roles, and the machine's own `target/dev`.
-struct Directory(PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("wechat-functions-{}", shared::random::base64url::<12>()));
         std::fs::create_dir_all(&path).unwrap();
         std::fs::copy(root().join("template.yaml"), path.join("template.yaml")).unwrap();
@@ -35,7 +35,7 @@ impl Drop for Directory {
     }
 }
 
-async fn local(directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) async fn local(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary("local").await);
     command.args(arguments).current_dir(directory).env_clear();
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -43,16 +43,16 @@ async fn local(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 /// The URL behind a word of the ready line.
-fn url<'a>(ready: &'a str, name: &str) -> &'a str {
+pub(crate) fn url<'a>(ready: &'a str, name: &str) -> &'a str {
     ready.split_whitespace().skip_while(|word| *word != name).nth(1).unwrap()
 }
 
-async fn ready_line(child: &mut Child) -> String {
+pub(crate) async fn ready_line(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     tokio::time::timeout(WITHIN, lines.next_line()).await.unwrap().unwrap().unwrap()
 }
 
-async fn signal(child: &Child, name: &str) {
+pub(crate) async fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id().unwrap());
     assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
 }

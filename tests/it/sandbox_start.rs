@@ -16,7 +16,7 @@ use tests::world::World;
 const WARNING: &str = "is set and WECHATPAY_API_URLS is not";
 
 /// An address of this machine that is not loopback: where it would send from. Nothing is sent.
-fn specific_address() -> Option<IpAddr> {
+pub(crate) fn specific_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())

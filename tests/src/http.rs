@@ -1,5 +1,6 @@
 //! A client for tests.
 
+use axum::http::header::HOST;
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde_json::Value;
 use shared::clock::Clock;
@@ -73,8 +74,9 @@ impl Client {
         Reply { status, headers: response.headers, json, body }
     }
 
-    /// Sends anything, and hands the answer on as it is.
-    pub async fn forward(&self, request: Request<Vec<u8>>) -> (StatusCode, HeaderMap, Vec<u8>) {
+    /// Sends anything, to the host of its URI, and hands the answer on as it is.
+    pub async fn forward(&self, mut request: Request<Vec<u8>>) -> (StatusCode, HeaderMap, Vec<u8>) {
+        request.headers_mut().remove(HOST);
         let deadline = Deadline::after(std::time::Duration::from_secs(30));
         let response = self.0.send(request, LONGEST_REPLY, deadline).await.expect("an answer");
         (response.status, response.headers, response.body.to_vec())

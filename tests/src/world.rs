@@ -86,9 +86,9 @@ impl World {
         };
         let policies = Some(policies);
         let given = Options { env, bind, clock: clock.clone(), pay_keys, policies, ..Options::default() };
-        let options = Options { make_table: true, whole_sandbox: true, ..given };
+        let options = Options { make_table: true, mixed: true, whole_sandbox: true, ..given };
         let machine = Machine::start(options).await.expect("the machine starts");
-        let table = SdkTable::from_env(&machine.unguarded_env()).unwrap();
+        let table = SdkTable::from_env(machine.env()).unwrap();
         Self { machine, client: Client::default(), table, clock, offset_secs }
     }
 
@@ -187,7 +187,7 @@ impl World {
 
     /// What functions of this world are started with, but for some variables.
     pub fn setup<const N: usize>(&self, variables: [(&'static str, &str); N]) -> Setup {
-        let mut env = self.machine.unguarded_env();
+        let mut env = self.machine.env().clone();
         for (name, value) in variables {
             env.set(name, value);
         }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) use self::asked::Asked;
-pub(crate) use self::guard::{Guard, caller};
+pub(crate) use self::guard::{Guard, caller, in_front_of};
 pub use self::template::{TemplateError, variables};
 use crate::functions::Functions;
 

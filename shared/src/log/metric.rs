@@ -50,7 +50,8 @@ pub enum Metric {
     RefreshFailed,
     /// WeChat Pay could not refund: a person has to, by other means.
     RefundAbnormal,
-    /// A refund or an order has not come to its end for more than an hour after it should have.
+    /// An order or a refund has not come to its end in time: nobody can say for an hour how it stands, or a refund is under way
+    /// for longer than any bank takes.
     Stuck,
     /// A sweep could not do something that was due.
     SweepFailed,

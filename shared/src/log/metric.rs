@@ -36,6 +36,8 @@ pub enum Metric {
     IdentityConflict,
     /// WeChat refused the caller's address (40164).
     IpNotInWhitelist,
+    /// A notice in XML of WeChat Pay's version 2: it is not signed, and nobody here can open it.
+    NotificationOfVersion2,
     /// A notification that WeChat Pay has not signed, or not now. It sends such ones itself now and then, as a probe.
     NotificationRefused,
     /// An order was paid after it had been closed: somebody has to refund it.
@@ -65,6 +67,7 @@ impl Metric {
             Self::Fault => "Fault",
             Self::IdentityConflict => "IdentityConflict",
             Self::IpNotInWhitelist => "IpNotInWhitelist",
+            Self::NotificationOfVersion2 => "NotificationOfVersion2",
             Self::NotificationRefused => "NotificationRefused",
             Self::PaidAfterClosed => "PaidAfterClosed",
             Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",

@@ -33,7 +33,7 @@ pub struct Order {
     pub prepay_asked_at: Moment,
     /// What the payment begins with, once WeChat Pay has given it.
     pub prepay_id: Option<PrepayId>,
-    /// When WeChat Pay was last asked how it stands.
+    /// When WeChat Pay was last asked how it stands; long ago, where it is to be asked at once.
     pub queried_at: Option<Moment>,
     /// When WeChat Pay last said that the order was not paid, though its time had passed.
     pub found_unpaid_at: Option<Moment>,

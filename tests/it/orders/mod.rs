@@ -13,6 +13,7 @@ mod pay_notify_forged;
 mod pay_notify_quarantine;
 mod pay_notify_version_2;
 mod prepay_answers;
+mod prepay_ended;
 mod prepay_hosts;
 mod prepay_refusals;
 mod prepay_words;

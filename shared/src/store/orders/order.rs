@@ -39,6 +39,8 @@ pub struct Order {
     pub found_unpaid_at: Option<Moment>,
     /// The payment, once we know of it.
     pub payment: Option<Payment>,
+    /// Whether WeChat Pay has refused to wait for its payment, and it has ended by that: its key stands for it no more.
+    pub prepay_refused: bool,
     /// Whether it was paid after it had been closed: somebody has to refund it.
     pub paid_after_closed: bool,
     /// What is not left for another refund: what has been refunded, and what may still be.

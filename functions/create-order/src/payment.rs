@@ -88,8 +88,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// WeChat Pay does not wait for the payment. Where that says something of the order, WeChat Pay is asked how it stands: a
-    /// refusal is not signed.
+    /// WeChat Pay does not wait for the payment. Where that says something of the order, WeChat Pay is asked how it
+    /// stands: a refusal is not signed.
     async fn not_prepaid(&self, mut order: Order, err: PayError) -> Result<Step, ApiError> {
         let refusal = err.refusal().map_or(Refusal::Passing, Refusal::of);
         if refusal == Refusal::Passing {
@@ -111,8 +111,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends an order that WeChat Pay has refused, and then said twice that it does not know it: nobody need wait until its time
-    /// is over. Whoever else has it in hand goes on with it.
+    /// Ends an order that WeChat Pay has refused, and then said twice that it does not know it, without waiting until
+    /// its time is over. Where another request has it in hand, that one goes on with it.
     async fn end(&self, mut order: Order, asked_at: Moment, err: PayError) -> Result<Step, ApiError> {
         let (orders, deadline) = (&self.function.orders, self.call.deadline());
         let code = err.refusal().and_then(|refusal| refusal.code_text.as_deref()).unwrap_or("without a code");

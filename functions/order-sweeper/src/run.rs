@@ -23,7 +23,8 @@ const EACH: Duration = Duration::from_secs(9);
 /// What has not come to its end so long after it should have is for a person to look at.
 const STUCK_AFTER: Duration = Duration::from_secs(3600);
 
-/// How long a refund may take that WeChat Pay has accepted: a bank up to three working days, and a weekend may be in between.
+/// How long a refund may take that WeChat Pay has accepted: a bank up to three working days, and a weekend may be in
+/// between.
 /// Source: WeChat Pay v3, "Query a refund".
 const BANKS_TAKE: Duration = Duration::from_secs(5 * 24 * 3600);
 
@@ -141,8 +142,8 @@ impl<'a> Run<'a> {
         self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) >= STUCK_AFTER.as_secs()
     }
 
-    /// Says that a person should look at a refund that was last asked for at `asked_at` and has not ended, if no bank takes
-    /// so long.
+    /// Says that a person should look at a refund that was last asked for at `asked_at` and has not ended, if no bank
+    /// takes so long.
     pub(crate) fn check_refund(&self, due: &Due, asked_at: Timestamp) {
         if self.now.secs_since(asked_at) >= BANKS_TAKE.as_secs() {
             self.stuck(due);

@@ -144,7 +144,7 @@ impl PayNotify {
     }
 }
 
-/// Whoever sent it is told nothing. What is no forgery, because it does not claim to be signed, is counted apart.
+/// The sender is told nothing. What is no forgery, because it does not claim to be signed, is counted apart.
 fn refuse(reason: NotVerified, call: &Call) -> ApiError {
     let (function, request_id, refusal) = (PayNotify::NAME, call.request_id(), ApiError::new(ErrorCode::NotVerified));
     if version_2::is_notice(call.headers(), call.body()) {

@@ -15,8 +15,8 @@ const RETURN_CODE: &[u8] = b"<return_code>";
 #[error("a notice of version 2, which is not signed and cannot be opened")]
 pub(crate) struct OfVersion2;
 
-/// Whether what is not verified looks like such a notice, which has no signature in its headers. Anybody may send what looks
-/// so: nothing follows from it but how it is counted.
+/// Whether what is not verified looks like such a notice, which has no signature in its headers. Anybody may send what
+/// looks so: nothing follows from it but how it is counted.
 pub(crate) fn is_notice(headers: &HeaderMap, body: &[u8]) -> bool {
     let start = body.get(..LOOKED_AT).unwrap_or(body).trim_ascii_start();
     let has_code = || start.windows(RETURN_CODE.len()).any(|window| window == RETURN_CODE);

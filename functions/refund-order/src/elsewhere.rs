@@ -9,8 +9,9 @@ use shared::store::orders::{Order, OrderState};
 use crate::RefundOrder;
 
 impl RefundOrder {
-    /// Asks how the order of a refund stands that WeChat Pay will not make. Its codes do not tell "nothing is left" from other
-    /// reasons; what is wrong with the merchant is no reason to ask. Without an answer the next `query-order` asks.
+    /// Asks how the order of a refund stands that WeChat Pay will not make. Its codes do not tell "nothing is left"
+    /// from other reasons; what is wrong with the merchant is no reason to ask. Without an answer the next
+    /// `query-order` asks.
     ///
     /// The refusal as the caller is told it.
     pub(crate) async fn refused(

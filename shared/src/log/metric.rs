@@ -36,7 +36,7 @@ pub enum Metric {
     IdentityConflict,
     /// WeChat refused the caller's address (40164).
     IpNotInWhitelist,
-    /// A notice in XML of WeChat Pay's version 2: it is not signed, and nobody here can open it.
+    /// A notice in XML of WeChat Pay's version 2: it is not signed, and cannot be opened.
     NotificationOfVersion2,
     /// A notification that WeChat Pay has not signed, or not now. It sends such ones itself now and then, as a probe.
     NotificationRefused,
@@ -52,8 +52,8 @@ pub enum Metric {
     RefreshFailed,
     /// WeChat Pay could not refund: a person has to, by other means.
     RefundAbnormal,
-    /// An order or a refund has not come to its end in time: nobody can say for an hour how it stands, or a refund is under way
-    /// for longer than any bank takes.
+    /// An order or a refund has not come to its end in time: for an hour WeChat Pay has not said how it stands, or a
+    /// refund is under way for longer than any bank takes.
     Stuck,
     /// A sweep could not do something that was due.
     SweepFailed,

@@ -34,7 +34,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn whoever_dies_while_a_refused_order_ends_a_retry_makes_one_order_once_all_is_mended() {
+async fn after_a_crash_while_a_refused_order_ends_a_retry_makes_one_order_once_all_is_mended() {
     for death in DEATHS {
         let (scene, when) = (Scene::start().await, format!("{death:?}"));
         scene.refuse_orders(9).await;
@@ -51,7 +51,7 @@ async fn whoever_dies_while_a_refused_order_ends_a_retry_makes_one_order_once_al
 }
 
 #[tokio::test]
-async fn whoever_dies_while_a_refused_order_ends_the_next_refusal_ends_it() {
+async fn after_a_crash_while_a_refused_order_ends_the_next_refusal_ends_it() {
     for death in DEATHS {
         let (scene, when) = (Scene::start().await, format!("{death:?}"));
         scene.refuse_orders(9).await;
@@ -70,7 +70,7 @@ async fn whoever_dies_while_a_refused_order_ends_the_next_refusal_ends_it() {
 
 /// WeChat Pay has prepared the order for a slow request, and then refuses the next one and says that it knows of none.
 #[tokio::test]
-async fn a_slow_request_gives_nobody_a_payment_of_an_order_that_has_ended_meanwhile() {
+async fn a_slow_request_gives_no_client_a_payment_of_an_order_that_has_ended_meanwhile() {
     let scene = Scene::start().await;
     scene.proxy.inject_after("UpdateItem", 1, 1, Kind::Hold);
     let slow = scene.spawn("create-order", scene.order_event()).await;
@@ -81,7 +81,7 @@ async fn a_slow_request_gives_nobody_a_payment_of_an_order_that_has_ended_meanwh
     scene.world.fault_too(QUERY, json!({ "status": 404, "code": "ORDER_NOT_EXIST", "times": 2 })).await;
     scene.assert_refused("ended").await;
     scene.proxy.release();
-    // It orders anew, and what it replies is to be paid for that.
+    // It makes another order, and what it replies is to be paid for that.
     let slow = replied(slow).await;
     assert_eq!(slow.status, 200, "{:?}", slow.json);
     assert_ne!(slow.json["outTradeNo"], ended);
@@ -99,7 +99,7 @@ async fn a_slow_request_gives_nobody_a_payment_of_an_order_that_has_ended_meanwh
 }
 
 #[tokio::test]
-async fn a_slow_end_does_not_end_an_order_that_somebody_has_prepared_meanwhile() {
+async fn a_slow_end_does_not_end_an_order_that_another_request_has_prepared_meanwhile() {
     for is_prepared in [true, false] {
         let scene = Scene::start().await;
         scene.refuse_orders(1).await;

@@ -132,7 +132,7 @@ async fn whoever_dies_over_the_result_of_a_refund_the_next_notification_has_it_c
 }
 
 #[tokio::test]
-async fn whoever_dies_over_a_refund_that_was_made_by_hand_before_the_next_question_finds_that() {
+async fn after_a_crash_over_a_refund_that_was_made_by_hand_the_next_question_finds_that() {
     let deaths = [
         Death::Before("TransactWriteItems", 1),
         Death::After("TransactWriteItems", 1),
@@ -146,7 +146,7 @@ async fn whoever_dies_over_a_refund_that_was_made_by_hand_before_the_next_questi
         let number = scene.paid().await;
         scene.world.staff_refund(&number, PRICE * QUANTITY, json!({})).await;
         scene.kill("refund-order", part_event(&number), death).await;
-        // Before the amount is let go, it is held, and nobody has a reason to ask.
+        // Before the amount is let go, it is held, and there is no reason to ask.
         let (held, state) = if at == 0 { (PART, "SUCCESS") } else { (0, "REFUND") };
         assert_eq!(scene.world.amounts(&number).await, (held, 0), "{when}");
         assert_eq!(scene.query(&number).await.json["status"], state, "{when}");

@@ -25,9 +25,12 @@ fn loss() -> impl Strategy<Value = Option<Loss>> {
     prop_oneof![5 => Just(None), 1 => loss]
 }
 
-/// What becomes of a request for a prepay_id.
+/// What becomes of a request for a prepay_id: some are refused of those that WeChat Pay would never get.
 fn prepay_loss() -> impl Strategy<Value = Option<Loss>> {
-    prop_oneof![4 => loss(), 1 => Just(Some(Loss { how: How::Refusal, all: false }))]
+    loss().prop_map(|loss| match loss {
+        Some(Loss { how: How::Error | How::Request, all: true }) => Some(Loss { how: How::Refusal, all: false }),
+        loss => loss,
+    })
 }
 
 /// What happens at WeChat Pay, and between it and us. This and the next may happen at the same moment.

@@ -1,4 +1,4 @@
-//! Notices of version 2, which nobody can verify: refused as everything is, and no alarm of forgeries.
+//! Notices of version 2, which cannot be verified: refused as everything is, and no alarm of forgeries.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use tests::logs;
 use tests::orders::{PREPAY, QUERY, cart, number};
 use tests::world::World;
 
-/// After this, whoever asks for a prepay_id is taken for dead.
+/// After this, a request for a prepay_id is taken for dead.
 const LEASE: Duration = Duration::from_secs(4);
 
 /// Refusals after which WeChat Pay takes the order never, and our status and code.
@@ -29,12 +29,12 @@ const REFUSALS: [(u16, &str, u16, &str); 14] = [
     (403, "ACCOUNTERROR", 403, "user_blocked"),
 ];
 
-/// What the shop has if nobody has an order.
+/// Checks that the shop has what it has without any order.
 async fn assert_all_is_back(world: &World, buyer: &Caller, when: &str) {
     assert_eq!((world.stock("demo-mug").await, world.open_orders(buyer).await), (Some(200), 0), "{when}");
 }
 
-/// Everything that was ordered and is not paid: its number.
+/// The one order of the table: its number.
 async fn only_order(world: &World) -> String {
     let rows = world.order_rows().await;
     assert_eq!(rows.len(), 1, "{rows:?}");
@@ -115,7 +115,7 @@ async fn an_order_that_an_earlier_request_has_made_there_does_not_end_by_a_refus
         (Some("/close"), "CLOSED", "order_closed", "NOTPAY create, CLOSED query"),
     ] {
         let (world, buyer) = World::start_untold().await;
-        // The order is made, and nobody hears of it.
+        // The order is made, and the answer is lost.
         world.fault(PREPAY, json!({ "drop": "after", "times": 9 })).await;
         let reply = buyer.create_order(&world, "key", &cart(&[("demo-mug", 1)])).await;
         assert_eq!(reply.code(), "wechat_unavailable");

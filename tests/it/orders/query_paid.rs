@@ -1,4 +1,5 @@
-//! `query-order` of orders that are paid: a refund that staff made on the merchant platform, and of which nobody was told.
+//! `query-order` of orders that are paid: a refund that staff made on the merchant platform, and
+//! whose notification was lost.
 
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ async fn after_a_refund_that_was_refused_the_next_question_goes_to_wechat_pay_at
         let order = world.paid_order(&buyer).await;
         world.staff_refund(&order, 3900, json!({})).await;
         assert_eq!(buyer.status_of(&world, &order).await, "SUCCESS");
-        // How the order stands, nobody can say just then.
+        // WeChat Pay does not say just then how the order stands.
         world.fault(REFUND, json!({ "status": 403, "code": code })).await;
         world.fault_too(QUERY, json!({ "status": 500, "times": 3 })).await;
         assert_eq!(world.refund(&order, 3900, "return").await, refusal);

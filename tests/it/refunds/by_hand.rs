@@ -1,4 +1,5 @@
-//! A refund that WeChat Pay refuses because staff has made one on the merchant platform, and nobody was told of that.
+//! A refund that WeChat Pay refuses because staff has made one on the merchant platform, whose notification
+//! was lost.
 
 use serde_json::{Value, json};
 use tests::notifications::Notice;
@@ -18,7 +19,7 @@ async fn a_refusal_because_nothing_is_left_finds_the_refund_that_was_made_by_han
     assert_eq!(world.order_row(&order).await.story(), "NOTPAY create, SUCCESS notify, REFUND refund");
     assert_eq!((world.refunds_of(&order).await, world.amounts(&order).await), (vec![], (0, 0)));
     assert_eq!(world.count_of(QUERY).await, 1);
-    // There is nothing more to find out, by whoever asks.
+    // There is nothing more to find out.
     let reply = world.invoke("refund-order", &refund_event(&order, 900, "return")).await.json;
     assert_eq!(reply["errorMessage"], "WeChat Pay refused the refund: INVALID_REQUEST");
     assert_eq!(buyer.status_of(&world, &order).await, "REFUND");

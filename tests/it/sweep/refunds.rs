@@ -52,7 +52,7 @@ async fn an_abnormal_refund_calls_somebody_whenever_it_is_asked_about() {
 }
 
 #[tokio::test]
-async fn a_refund_that_is_processing_for_five_days_calls_somebody_once_a_turn() {
+async fn a_refund_that_is_processing_for_five_days_raises_an_alarm_once_a_turn() {
     let (world, buyer) = World::start_untold().await;
     world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
     let order = world.paid_order(&buyer).await;
@@ -63,7 +63,7 @@ async fn a_refund_that_is_processing_for_five_days_calls_somebody_once_a_turn() 
         world.advance(Duration::from_secs(passed));
         assert_eq!(world.sweep_due().await, open, "{passed}");
         assert_eq!(logs::count_of("Stuck", &number), stuck, "{passed}");
-        // Until its next turn nobody says it again.
+        // Until its next turn it is not said again.
         assert_eq!(world.sweep_due().await["checked"], 0, "{passed}");
     }
     world.settle_silently(&number, "SUCCESS").await;

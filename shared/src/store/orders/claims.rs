@@ -148,9 +148,9 @@ impl Orders {
     }
 }
 
-/// Frees the key of an order that ends as if it had not been made, as a part of the transaction that ends it: if the key still
-/// stands for that order. Its row stays until another order is made by it, because `create-order` may delete nothing in a
-/// transaction that writes orders and products.
+/// Frees the key of an order that ends as if it had not been made, as a part of the transaction that ends it: if the
+/// key still stands for that order. Its row stays until another order is made by it, because `create-order` may delete
+/// nothing in a transaction that writes orders and products.
 pub(super) fn free_again(request: &IdempotentRequest<'_>, out_trade_no: &OutTradeNo, now: Moment) -> Write {
     let values = HashMap::from([
         text(":outTradeNo", out_trade_no.as_str()),

@@ -119,8 +119,8 @@ impl Orders {
         }
     }
 
-    /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back. `order` is as
-    /// the table has it then.
+    /// Whether the caller is the one who asks for a prepay_id from now on, because the request that did has not come
+    /// back. `order` is as the table has it then.
     ///
     /// # Errors
     ///
@@ -133,7 +133,8 @@ impl Orders {
     ) -> Result<bool, StoreError> {
         let seen = order.prepay_asked_at.as_millis();
         let values = HashMap::from([
-            // No two who ask have the same time, whatever their clocks say: by it each knows whether it still is the last.
+            // No two who ask have the same time, whatever their clocks say: by it each knows whether it still is the
+            // last.
             number(":now", now.as_millis().max(seen.saturating_add(1))),
             number(":seen", seen),
             text(":notPay", OrderState::NotPay.as_str()),
@@ -149,8 +150,8 @@ impl Orders {
         }
     }
 
-    /// Keeps the prepay_id of an order; the first one stays. Says whether the order still waits for its payment: of one that
-    /// has ended, nobody may be given one.
+    /// Keeps the prepay_id of an order; the first one stays. Says whether the order still waits for its payment: of one
+    /// that has ended, no client may be given a payment.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! The end of an order that WeChat Pay has refused and does not have: everything comes back, and the key serves again.
 //!
-//! Nobody may be given a payment of an order that has ended, however slow a request for a prepay_id is. So an order ends here
-//! only if nobody has kept a prepay_id or has set out for one since, and a prepay_id is kept only of an order that has not
-//! ended ([`Orders::keep_prepay_id`]): of two that do both at once, one finds what the other has done.
+//! No client may be given a payment of an order that has ended, however slow a request for a prepay_id is. So an order
+//! ends here only if no prepay_id is kept and no other request has set out for one since, and a prepay_id is kept only
+//! of an order that has not ended ([`Orders::keep_prepay_id`]): of two requests that do both at once, one finds what
+//! the other has done.
 
 use std::collections::HashMap;
 
@@ -20,8 +21,9 @@ use crate::store::products::Sku;
 use crate::store::table::{Change, Transaction, Write};
 
 impl Orders {
-    /// Ends an order for which the caller asked WeChat Pay in vain at `asked_at`, and frees the key that stands for it. Says
-    /// whether it did: not where somebody has set out for a prepay_id since, or has got one, or the order has moved on.
+    /// Ends an order for which the caller asked WeChat Pay in vain at `asked_at`, and frees the key that stands for it.
+    /// Says whether it did: not where another request has set out for a prepay_id since, or has got one, or the order
+    /// has moved on.
     ///
     /// # Errors
     ///
@@ -64,7 +66,7 @@ impl Orders {
     }
 }
 
-/// The same change, if nobody but the caller may get a prepay_id for the order.
+/// The same change, if the caller alone may get a prepay_id for the order.
 fn unprepared(mut change: Change, asked_at: Moment) -> Change {
     change.update = "SET tradeState = :to, history = list_append(history, :entry), prepayRefused = :true REMOVE \
                      sweepShard, sweepAtMs";

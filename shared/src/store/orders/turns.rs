@@ -19,9 +19,9 @@ const QUERY_INTERVAL: Duration = Duration::from_secs(3);
 const PAID_QUERY_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 impl Orders {
-    /// Whether the caller is the one who may ask WeChat Pay how an order stands that is not paid: nobody else may for 3 s;
-    /// or one that is paid and has no refund: nobody else may for a day, unless a refund is refused meanwhile. Where not, and
-    /// where somebody else was faster, `order` is as the table has it afterwards.
+    /// Whether the caller is the one who may ask WeChat Pay how an order stands: about one that is not paid, one caller
+    /// in 3 s; about one that is paid and has no refund, one caller a day, and one more after a refund was refused.
+    /// Where not, and where another caller was faster, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl Orders {
     pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         let (interval, last) = match order.state {
             OrderState::NotPay => (QUERY_INTERVAL, order.queried_at),
-            // Where nobody has asked yet, it was made and paid then, or soon after.
+            // Where it was never asked about, it was made and paid then, or soon after.
             OrderState::Success => (PAID_QUERY_INTERVAL, order.queried_at.or(Some(order.prepay_asked_at))),
             OrderState::Closed | OrderState::Refund => return Ok(false),
         };

@@ -159,8 +159,8 @@ impl Refunds {
         }
     }
 
-    /// Leaves nothing of a refund that WeChat Pay has refused, unless somebody has asked for it again. Whether it did. Whoever
-    /// asks for the order next has WeChat Pay asked.
+    /// Leaves nothing of a refund that WeChat Pay has refused, unless another request has asked for it again. Whether
+    /// it did. The next question about the order goes to WeChat Pay.
     ///
     /// # Errors
     ///

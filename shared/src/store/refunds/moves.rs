@@ -106,8 +106,9 @@ fn amounts(order: &OutTradeNo, held: i64, refunded: i64) -> Write {
     Write::Update(Change { key: orders::key(order), update, condition, values })
 }
 
-/// Changes what is held of an order's payment, by a refund that WeChat Pay has refused: perhaps there is one that staff has
-/// made on the merchant platform. So WeChat Pay is asked about the order by the next question, whenever it was asked last.
+/// Changes what is held of an order's payment, by a refund that WeChat Pay has refused: perhaps there is one that staff
+/// has made on the merchant platform. So WeChat Pay is asked about the order by the next question, whenever it was
+/// asked last.
 pub(super) fn give_back(order: &OutTradeNo, held: i64) -> Write {
     let values = HashMap::from([difference(":held", held), number(":longAgo", 0)]);
     let (update, condition) = ("SET queriedAtMs = :longAgo ADD heldFen :held", Some("attribute_exists(pk)"));

@@ -42,7 +42,8 @@ pub enum Asked {
     Forgotten,
     /// WeChat Pay knows of no such order, and said so twice: such an answer is not signed.
     NoSuchOrder,
-    /// WeChat Pay was not asked: the order is settled, or somebody asked in the last 3 s.
+    /// WeChat Pay was not asked: there is nothing more to find out, or another caller has asked a moment ago, or today
+    /// where the order is paid.
     NotNow,
     /// How the order stands is open: what was signed does not match it or is not known, or it is another merchant's.
     Unclear,
@@ -54,8 +55,9 @@ impl Healer {
         Self { orders: Orders::new(table.clone()), settlement: Settlement::new(table, clock.clone()), clock, source }
     }
 
-    /// Asks about an order that is not paid as far as the table knows, at most once in 3 s, and moves it on. Where
-    /// WeChat Pay's answer or somebody else has changed the order, `order` is as the table has it afterwards.
+    /// Asks about an order, and moves it on: one that is not paid as far as the table knows, at most once in 3 s; one
+    /// that is paid and has no refund, at most once a day, and at once after a refund of it was refused. Where WeChat
+    /// Pay's answer or another caller has changed the order, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///

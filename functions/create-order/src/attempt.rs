@@ -32,7 +32,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) function: &'a CreateOrder,
     pub(crate) call: &'a Call,
     session: &'a Session,
-    request: IdempotentRequest<'a>,
+    pub(crate) request: IdempotentRequest<'a>,
     cart: &'a Cart,
 }
 

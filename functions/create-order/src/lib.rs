@@ -4,6 +4,7 @@ mod attempt;
 mod cart;
 mod memory;
 mod payment;
+mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use shared::cause;
+use shared::clock::Moment;
 use shared::error::{ApiError, ErrorCode};
 use shared::healing::Asked;
 use shared::http::HttpFunction as _;
 use shared::settlement::Work;
 use shared::store::orders::{Order, OrderState};
 use shared::wechatpay::PrepayId;
-use shared::wechatpay::v3::{PayCode, PayError, RequestPayment, Stamp};
+use shared::wechatpay::v3::{PayError, RequestPayment, Stamp};
 
 use crate::attempt::{Attempt, Step};
 use crate::memory::Memory;
+use crate::refusal::Refusal;
 use crate::{CreateOrder, CreateOrderReply};
 
 /// Who has set out for a prepay_id and is not back for so long is taken for dead. If it is not, WeChat Pay is told the
@@ -36,8 +38,8 @@ impl Attempt<'_> {
     /// What comes next for an order that exists.
     pub(crate) async fn go_on(&self, mut order: Order, memory: &mut Memory) -> Result<Step, ApiError> {
         let function = self.function;
-        if let Some(ended) = ended(order.state) {
-            return Err(ended);
+        if let Some(ended) = ended(&order) {
+            return ended;
         }
         if order.mch_id != *function.merchant.mch_id() {
             return Err(ApiError::new(ErrorCode::Misconfigured).with_source(FormerMerchant));
@@ -51,8 +53,8 @@ impl Attempt<'_> {
                 let deadline = self.call.deadline().at_most(CHECK_WITHIN);
                 function.healer.ask(&function.pay, &mut order, self.work(), deadline).await?;
             }
-            if let Some(ended) = ended(order.state) {
-                return Err(ended);
+            if let Some(ended) = ended(&order) {
+                return ended;
             }
             return match &order.prepay_id {
                 Some(prepay_id) => self.reply(&order, prepay_id),
@@ -60,7 +62,7 @@ impl Attempt<'_> {
             };
         }
         let is_mine = self.is_over(order.prepay_asked_at, LEASE, memory)
-            && function.orders.take_over_prepay(&order, self.now(), self.call.deadline()).await?;
+            && function.orders.take_over_prepay(&mut order, self.now(), self.call.deadline()).await?;
         if is_mine { self.prepay(order).await } else { Ok(Step::Wait) }
     }
 
@@ -73,36 +75,61 @@ impl Attempt<'_> {
             Err(err) => return self.not_prepaid(order, err).await,
         };
         let deadline = self.call.deadline().leaving(FOR_THE_ANSWER);
-        if let Err(err) = function.orders.keep_prepay_id(&order.out_trade_no, &prepay_id, deadline).await {
-            // The payment can begin all the same. A repeat asks WeChat Pay again.
-            let (name, cause) = (CreateOrder::NAME, cause::chain(&err));
-            tracing::warn!(function = name, requestId = self.call.request_id(), cause, "the prepay_id is not kept");
-        }
-        self.reply(&order, &prepay_id)
-    }
-
-    /// WeChat Pay does not wait for the payment. Where it says that the order is past that, it is asked how it stands: a
-    /// refusal is not signed.
-    async fn not_prepaid(&self, mut order: Order, err: PayError) -> Result<Step, ApiError> {
-        let is_settled = match err.refusal().map(|refusal| refusal.code) {
-            Some(PayCode::OrderClosed | PayCode::OrderPaid) => true,
-            Some(PayCode::InvalidRequest | PayCode::OutTradeNoUsed) => false,
-            _ => return Err(ApiError::from_pay(err)),
-        };
-        // Whoever has asked before: this is news.
-        let (function, deadline) = (self.function, self.call.deadline());
-        let asked = function.healer.ask_now(&function.pay, &mut order, self.work(), deadline).await?;
-        if let Some(ended) = ended(order.state) {
-            return Err(ended);
-        }
-        match asked {
-            Asked::NoAnswer(err) => Err(unavailable(err)),
-            // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
-            Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err)),
-            Asked::Agreed | Asked::Forgotten | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear => {
-                Err(unavailable(err))
+        match function.orders.keep_prepay_id(&order.out_trade_no, &prepay_id, deadline).await {
+            Ok(true) => self.reply(&order, &prepay_id),
+            // It has ended meanwhile, and what it had taken has gone back.
+            Ok(false) => Ok(Step::Wait),
+            Err(err) => {
+                // The payment can begin all the same. A repeat asks WeChat Pay again.
+                let (name, cause) = (CreateOrder::NAME, cause::chain(&err));
+                tracing::warn!(function = name, requestId = self.call.request_id(), cause, "the prepay_id is not kept");
+                self.reply(&order, &prepay_id)
             }
         }
+    }
+
+    /// WeChat Pay does not wait for the payment. Where that says something of the order, WeChat Pay is asked how it
+    /// stands: a refusal is not signed.
+    async fn not_prepaid(&self, mut order: Order, err: PayError) -> Result<Step, ApiError> {
+        let refusal = err.refusal().map_or(Refusal::Passing, Refusal::of);
+        if refusal == Refusal::Passing {
+            return Err(ApiError::from_pay(err));
+        }
+        let (function, deadline, asked_at) = (self.function, self.call.deadline(), order.prepay_asked_at);
+        // Whoever has asked before: this is news.
+        let asked = function.healer.ask_now(&function.pay, &mut order, self.work(), deadline).await?;
+        if let Some(ended) = ended(&order) {
+            return ended;
+        }
+        match (refusal, asked) {
+            (Refusal::Doubtful | Refusal::Final, Asked::NoSuchOrder) => self.end(order, asked_at, err).await,
+            (Refusal::Final, _) => Err(ApiError::from_pay(err)),
+            // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
+            (Refusal::Doubtful | Refusal::Used, Asked::Agreed | Asked::NoSuchOrder) => Err(ApiError::from_pay(err)),
+            (_, Asked::NoAnswer(err)) => Err(unavailable(err)),
+            (_, _) => Err(unavailable(err)),
+        }
+    }
+
+    /// Ends an order that WeChat Pay has refused, and then said twice that it does not know it, without waiting until
+    /// its time is over. Where another request has it in hand, that one goes on with it.
+    async fn end(&self, mut order: Order, asked_at: Moment, err: PayError) -> Result<Step, ApiError> {
+        let (orders, deadline) = (&self.function.orders, self.call.deadline());
+        let code = err.refusal().and_then(|refusal| refusal.code_text.as_deref()).unwrap_or("without a code");
+        let why = format!("refused {code}");
+        if !orders.end_refused(&mut order, asked_at, &self.request, why, self.now(), deadline).await? {
+            return Ok(Step::Wait);
+        }
+        let Work { function, request_id } = self.work();
+        let (number, cause) = (order.out_trade_no.as_str(), cause::chain(&err));
+        tracing::warn!(
+            function,
+            requestId = request_id,
+            outTradeNo = number,
+            cause,
+            "an order that WeChat Pay refuses has ended"
+        );
+        Err(ApiError::from_pay(err))
     }
 
     /// An order that can no longer be paid, and was not paid as far as we know.
@@ -112,8 +139,8 @@ impl Attempt<'_> {
             return Err(ApiError::new(ErrorCode::OrderClosed));
         }
         let asked = function.healer.ask(&function.pay, &mut order, self.work(), self.call.deadline()).await?;
-        if let Some(ended) = ended(order.state) {
-            return Err(ended);
+        if let Some(ended) = ended(&order) {
+            return ended;
         }
         match asked {
             Asked::Agreed | Asked::NoSuchOrder => Err(ApiError::new(ErrorCode::OrderClosed)),
@@ -158,11 +185,13 @@ fn unavailable(err: PayError) -> ApiError {
     ApiError::new(ErrorCode::WechatUnavailable).with_source(err)
 }
 
-/// The refusal for an order that is past its payment.
-fn ended(state: OrderState) -> Option<ApiError> {
-    match state {
-        OrderState::Closed => Some(ApiError::new(ErrorCode::OrderClosed)),
+/// What comes of a request for an order that is past its payment.
+fn ended(order: &Order) -> Option<Result<Step, ApiError>> {
+    match order.state {
+        // Its key is free, and this request makes another.
+        OrderState::Closed if order.prepay_refused => Some(Ok(Step::Wait)),
+        OrderState::Closed => Some(Err(ApiError::new(ErrorCode::OrderClosed))),
         OrderState::NotPay => None,
-        OrderState::Refund | OrderState::Success => Some(ApiError::new(ErrorCode::OrderPaid)),
+        OrderState::Refund | OrderState::Success => Some(Err(ApiError::new(ErrorCode::OrderPaid))),
     }
 }

@@ -1,6 +1,7 @@
 //! One refund: asked about, and never asked for. Whether it is made at all was decided by a person, who was told what came
 //! of it.
 
+use shared::clock::Moment;
 use shared::deadline::Deadline;
 use shared::healing::AskedRefund;
 use shared::store::StoreError;
@@ -22,12 +23,16 @@ impl OrderSweeper {
         let turn = self.refunds.sweep_turn(due, number, self.clock.moment(), deadline).await?;
         let Some(refund) = turn else { return Ok(Outcome::Skipped) };
         let is_reserved = refund.state == RefundState::Reserved;
+        // What was reserved may have been asked for long after that.
+        let asked_at = refund.asked_at.map_or(refund.created_at, Moment::as_timestamp);
         let found = self.orders.find(&due.out_trade_no, deadline).await?;
         let mut order = found.ok_or(StoreError::Corrupt("outTradeNo"))?;
         Ok(match self.healer.ask_refund(&self.pay, &mut order, refund, run.work, deadline).await? {
             AskedRefund::Agreed(state) if state.is_settled() => Outcome::Healed,
-            // A bank takes its time.
-            AskedRefund::Agreed(_) => Outcome::Open,
+            AskedRefund::Agreed(_) => {
+                run.check_refund(due, asked_at);
+                Outcome::Open
+            }
             // It holds its amount until whoever asked for it asks again; for so long that may still be done.
             AskedRefund::NoSuchRefund if is_reserved && !run.is_old(due) => Outcome::Open,
             AskedRefund::NoSuchRefund => {

@@ -23,6 +23,11 @@ const EACH: Duration = Duration::from_secs(9);
 /// What has not come to its end so long after it should have is for a person to look at.
 const STUCK_AFTER: Duration = Duration::from_secs(3600);
 
+/// How long a refund may take that WeChat Pay has accepted: a bank up to three working days, and a weekend may be in
+/// between.
+/// Source: WeChat Pay v3, "Query a refund".
+const BANKS_TAKE: Duration = Duration::from_secs(5 * 24 * 3600);
+
 /// When something is asked about again of which WeChat Pay told nothing.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -137,11 +142,16 @@ impl<'a> Run<'a> {
         self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) >= STUCK_AFTER.as_secs()
     }
 
-    /// Says that a person should look at what failed, if it should have ended long ago.
-    fn check_stuck(&self, due: &Due) {
-        if !self.is_old(due) {
-            return;
+    /// Says that a person should look at a refund that was last asked for at `asked_at` and has not ended, if no bank
+    /// takes so long.
+    pub(crate) fn check_refund(&self, due: &Due, asked_at: Timestamp) {
+        if self.now.secs_since(asked_at) >= BANKS_TAKE.as_secs() {
+            self.stuck(due);
         }
+    }
+
+    /// Says that a person should look at something.
+    fn stuck(&self, due: &Due) {
         let Work { function, request_id } = self.work;
         let order = due.out_trade_no.as_str();
         let refund = due.out_refund_no.as_ref().map(OutRefundNo::as_str);
@@ -183,8 +193,8 @@ impl OrderSweeper {
             run.log_failure(due, &cause::chain(&err));
             Outcome::Failed
         });
-        if outcome == Outcome::Failed {
-            run.check_stuck(due);
+        if outcome == Outcome::Failed && run.is_old(due) {
+            run.stuck(due);
         }
         outcome
     }

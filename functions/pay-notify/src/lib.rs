@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod version_2;
+
 use std::time::Duration;
 
 use lambda_http::http::StatusCode;
@@ -18,6 +20,8 @@ use shared::store::{Orders, StoreError};
 use shared::wechat::is_visible_ascii;
 use shared::wechatpay::v3::{NotVerified, Notification, Notifications, PayKeys};
 use shared::wechatpay::{OutTradeNo, RefundResult, RefundStatus, Trade, TradeState, Verified};
+
+use crate::version_2::OfVersion2;
 
 /// The one event that is about a payment.
 /// Source: WeChat Pay v3, "Payment notification".
@@ -60,10 +64,7 @@ impl HttpFunction for PayNotify {
     async fn call(&self, call: &Call) -> Result<(), ApiError> {
         match self.open(call).await? {
             Ok(notification) => self.take(&notification, call).await,
-            Err(reason) => {
-                Metric::NotificationRefused.count(Self::NAME, call.request_id());
-                Err(ApiError::new(ErrorCode::NotVerified).with_source(reason))
-            }
+            Err(reason) => Err(refuse(reason, call)),
         }
     }
 
@@ -141,6 +142,18 @@ impl PayNotify {
         }
         Ok(Ok(()))
     }
+}
+
+/// The sender is told nothing. What is no forgery, because it does not claim to be signed, is counted apart.
+fn refuse(reason: NotVerified, call: &Call) -> ApiError {
+    let (function, request_id, refusal) = (PayNotify::NAME, call.request_id(), ApiError::new(ErrorCode::NotVerified));
+    if version_2::is_notice(call.headers(), call.body()) {
+        tracing::warn!(function, requestId = request_id, "a notice of version 2 came: was something refunded by hand?");
+        Metric::NotificationOfVersion2.count(function, request_id);
+        return refusal.with_source(OfVersion2);
+    }
+    Metric::NotificationRefused.count(function, request_id);
+    refusal.with_source(reason)
 }
 
 /// What WeChat Pay tells of.

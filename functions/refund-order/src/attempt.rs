@@ -180,7 +180,10 @@ impl<'a> Attempt<'a> {
                     }
                     // If it is not as it was, somebody has asked again, or WeChat Pay has told of it after all.
                     let is_released = self.function.refunds.release(&refund, deadline).await?;
-                    return if is_released { Err(refusal) } else { Ok(Step::Wait) };
+                    if !is_released {
+                        return Ok(Step::Wait);
+                    }
+                    return Err(self.function.refused(order, refusal, self.work(), deadline).await);
                 }
                 Refusal::Held(refusal) => return Err(refusal),
                 Refusal::Open(err) => {

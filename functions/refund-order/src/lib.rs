@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attempt;
+mod elsewhere;
 mod refusal;
 
 use std::sync::Arc;

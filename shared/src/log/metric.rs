@@ -36,6 +36,8 @@ pub enum Metric {
     IdentityConflict,
     /// WeChat refused the caller's address (40164).
     IpNotInWhitelist,
+    /// A notice in XML of WeChat Pay's version 2: it is not signed, and cannot be opened.
+    NotificationOfVersion2,
     /// A notification that WeChat Pay has not signed, or not now. It sends such ones itself now and then, as a probe.
     NotificationRefused,
     /// An order was paid after it had been closed: somebody has to refund it.
@@ -50,7 +52,8 @@ pub enum Metric {
     RefreshFailed,
     /// WeChat Pay could not refund: a person has to, by other means.
     RefundAbnormal,
-    /// A refund or an order has not come to its end for more than an hour after it should have.
+    /// An order or a refund has not come to its end in time: for an hour WeChat Pay has not said how it stands, or a
+    /// refund is under way for longer than any bank takes.
     Stuck,
     /// A sweep could not do something that was due.
     SweepFailed,
@@ -64,6 +67,7 @@ impl Metric {
             Self::Fault => "Fault",
             Self::IdentityConflict => "IdentityConflict",
             Self::IpNotInWhitelist => "IpNotInWhitelist",
+            Self::NotificationOfVersion2 => "NotificationOfVersion2",
             Self::NotificationRefused => "NotificationRefused",
             Self::PaidAfterClosed => "PaidAfterClosed",
             Self::PayKeysNotRefreshed => "PayKeysNotRefreshed",

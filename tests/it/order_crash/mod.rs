@@ -2,6 +2,7 @@
 //! overtaken.
 
 mod create;
+mod create_refused;
 mod notify;
 mod overtaken;
 mod query;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tests::refunds::{REFUND, REFUND_QUERY};
+use tests::shop::QUERY;
 
 use super::{Death, NEXT_SWEEP, PART, PRICE, QUANTITY, REQUEST, STOCK, Scene, part_event};
 
@@ -127,5 +128,31 @@ async fn whoever_dies_over_the_result_of_a_refund_the_next_notification_has_it_c
             assert_eq!(scene.invoke("pay-notify", event.clone()).await.status, 204, "{when}");
             scene.assert_refunded_once(&number, &when).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_over_a_refund_that_was_made_by_hand_the_next_question_finds_that() {
+    let deaths = [
+        Death::Before("TransactWriteItems", 1),
+        Death::After("TransactWriteItems", 1),
+        Death::BeforeWechatPayHasHeard(QUERY),
+        Death::BeforeWechatPayHasAnswered(QUERY),
+        Death::Before("TransactWriteItems", 2),
+        Death::After("TransactWriteItems", 2),
+    ];
+    for (at, death) in deaths.into_iter().enumerate() {
+        let (scene, when) = (Scene::start().await, format!("{death:?}"));
+        let number = scene.paid().await;
+        scene.world.staff_refund(&number, PRICE * QUANTITY, json!({})).await;
+        scene.kill("refund-order", part_event(&number), death).await;
+        // Before the amount is let go, it is held, and there is no reason to ask.
+        let (held, state) = if at == 0 { (PART, "SUCCESS") } else { (0, "REFUND") };
+        assert_eq!(scene.world.amounts(&number).await, (held, 0), "{when}");
+        assert_eq!(scene.query(&number).await.json["status"], state, "{when}");
+        assert_eq!(scene.world.refund(&number, PART, REQUEST).await, "refund_refused", "{when}");
+        assert_eq!(scene.query(&number).await.json["status"], "REFUND", "{when}");
+        assert_eq!(scene.world.amounts(&number).await, (0, 0), "{when}");
+        scene.assert_adds_up(STOCK - QUANTITY, 0, &when).await;
     }
 }

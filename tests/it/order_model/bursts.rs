@@ -21,9 +21,10 @@ use super::{Checked, for_all};
 const CASES: u32 = 16;
 
 /// What `create-order` may refuse an order for.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 8] = [
     "busy",
     "idempotency_key_reused",
+    "misconfigured",
     "order_closed",
     "order_paid",
     "out_of_stock",
@@ -31,9 +32,10 @@ const REFUSALS: [&str; 7] = [
     "wechat_unavailable",
 ];
 
-const WANTED: [&str; 13] = [
+const WANTED: [&str; 14] = [
     "an order",
     "idempotency_key_reused",
+    "misconfigured",
     "out_of_stock",
     "rate_limited",
     "CLOSED",

@@ -34,6 +34,12 @@ impl Pair<'_> {
         for order in &self.model.orders {
             let moves = order.history.iter().skip(1).map(|(to, by)| format!("{to} by {by}"));
             let moves: Vec<_> = moves.collect();
+            if let [.., before, last] = moves.as_slice()
+                && before.starts_with("SUCCESS")
+                && last == "REFUND by query"
+            {
+                self.sights.see("a refund by hand that is found by asking");
+            }
             self.sights.see(if moves.is_empty() { order.state().to_owned() } else { moves.join(", ") });
         }
         if self.model.keys.len() < self.model.orders.len() {

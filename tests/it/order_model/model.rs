@@ -10,6 +10,8 @@ pub(super) const USERS: usize = 2;
 pub(super) const MAX_OPEN: usize = 3;
 pub(super) const ORDER_TTL: u64 = 1800;
 pub(super) const QUERY_INTERVAL: u64 = 3;
+/// WeChat Pay is asked about a paid order at most once in this time.
+const PAID_QUERY_INTERVAL: u64 = 24 * 3600;
 /// A repeat that comes so long after the order is no double click.
 const DOUBLE_CLICK: u64 = 3;
 /// What WeChat Pay has said so short a time ago, it is not asked again.
@@ -199,6 +201,9 @@ impl Model {
         self.writes += 1;
         let order = &mut self.orders[index];
         order.prepay_asked_at = self.now;
+        if loss.is_some_and(Loss::is_refusal) {
+            return self.refuse(index);
+        }
         let is_refused = matches!(order.there, There::Closed | There::Paid);
         if order.there == There::Unknown && loss.is_none_or(Loss::reaches_wechat_pay) {
             order.there = There::Unpaid;
@@ -207,11 +212,22 @@ impl Model {
             return Reply::Refused("wechat_unavailable");
         }
         if is_refused {
-            self.ask(index, None, "query");
+            self.hear(index, "query");
             return Reply::Refused(ended(&self.orders[index]).unwrap_or_default());
         }
         order.is_prepaid = true;
         Reply::Order(index)
+    }
+
+    /// WeChat Pay refuses an order, because something is wrong with the merchant. One that it does not know ends.
+    fn refuse(&mut self, index: usize) -> Reply {
+        if self.orders[index].there == There::Unknown {
+            self.learn(index, Event::Closed, "create");
+            self.keys.retain(|_, key| key.order != index);
+            return Reply::Refused("misconfigured");
+        }
+        self.hear(index, "query");
+        Reply::Refused(ended(&self.orders[index]).unwrap_or("misconfigured"))
     }
 
     /// Asks WeChat Pay. Says whether it has answered.
@@ -229,18 +245,31 @@ impl Model {
             There::Unknown | There::Unpaid if order.ends_at <= self.now && by != "sweep" => {
                 order.found_unpaid_at = Some(self.now);
             }
+            There::Unknown | There::Unpaid | There::Closed | There::Paid => self.hear(index, by),
+        }
+        true
+    }
+
+    /// WeChat Pay says how an order stands.
+    pub(super) fn hear(&mut self, index: usize, by: &'static str) {
+        let order = &self.orders[index];
+        match order.there {
             There::Unknown | There::Unpaid => {}
             There::Closed => self.learn(index, Event::Closed, by),
             There::Paid if order.is_refunded_there() => self.learn(index, Event::Refunded, by),
             There::Paid => self.learn(index, Event::Paid, by),
         }
-        true
     }
 
     /// Asks WeChat Pay, if that can bring news, and has not been done just now.
     pub(super) fn query(&mut self, index: usize, loss: Option<Loss>) {
         let order = &self.orders[index];
-        if order.state() == "NOTPAY" && order.queried_at.is_none_or(|at| self.now - at >= QUERY_INTERVAL) {
+        let is_due = match order.state() {
+            "NOTPAY" => order.queried_at.is_none_or(|at| self.now - at >= QUERY_INTERVAL),
+            "SUCCESS" => self.now - order.queried_at.unwrap_or(order.prepay_asked_at) >= PAID_QUERY_INTERVAL,
+            _ => false,
+        };
+        if is_due {
             self.ask(index, loss, "query");
         }
     }

@@ -138,7 +138,13 @@ impl Model {
                 (_, Answer::NotEnough) => return "misconfigured",
                 (Err(NoAnswer), _) => return "wechat_unavailable",
                 (Ok(None), Answer::Refused) => {
-                    self.orders[index].refunds[at].history.clear();
+                    let order = &mut self.orders[index];
+                    order.refunds[at].history.clear();
+                    // The next question goes to WeChat Pay; so does this one, if that can bring news.
+                    order.queried_at = Some(0);
+                    if order.state() == "SUCCESS" {
+                        self.hear(index, "refund");
+                    }
                     return "refund_refused";
                 }
                 (Ok(None), Answer::Accepted(_) | Answer::Lost) => {}

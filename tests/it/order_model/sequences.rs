@@ -17,9 +17,10 @@ const LONGEST: u64 = 5 * 86_400;
 
 const CASES: u32 = 28;
 
-const WANTED: [&str; 35] = [
+const WANTED: [&str; 38] = [
     "an order",
     "idempotency_key_reused",
+    "misconfigured",
     "not_found",
     "order_closed",
     "order_paid",
@@ -27,9 +28,11 @@ const WANTED: [&str; 35] = [
     "rate_limited",
     "wechat_unavailable",
     "a repeat",
+    "a refund by hand that is found by asking",
     "a key that stands for a second order",
     "nothing changed",
     "NOTPAY",
+    "CLOSED by create",
     "CLOSED by query",
     "CLOSED by sweep",
     "CLOSED by sweep, SUCCESS by notify",
@@ -167,15 +170,19 @@ impl Pair<'_> {
             self.pass(QUERY_INTERVAL);
         }
         let is_over = self.model.order_of(user, key).is_some_and(|order| order.ends_at <= self.model.now);
+        // Of a question, no such thing is said.
+        let loss = loss.filter(|loss| !is_over || !loss.is_refusal());
         self.shop.lose(if is_over { QUERY } else { PREPAY }, loss).await;
         let known = self.model.orders.len();
         let expected = self.model.create(user, key, cart, loss);
         let reply = self.shop.create(user, key, cart, reversed).await;
         self.shop.mend().await;
-        if let Some(new) = self.model.orders.get_mut(known) {
+        if known < self.model.orders.len() {
+            // The claim has its number, also where it stands for it no more.
             let ledger = self.shop.ledger().await;
             let claim = ledger.claim(&self.shop.buyers[user].id, &format!("key-{key}"));
-            new.number = claim.map_or(Value::Null, |claim| claim["outTradeNo"].clone()).as_str().unwrap().to_owned();
+            let number = claim.map_or(Value::Null, |claim| claim["outTradeNo"].clone());
+            self.model.orders[known].number = number.as_str().unwrap().to_owned();
         }
         match expected {
             Reply::Refused(code) => {

@@ -123,11 +123,17 @@ pub(super) enum How {
     Answer,
     /// The answer is not what was signed. What is not signed comes through.
     Signature,
+    /// WeChat Pay refuses them, because something is wrong with the merchant.
+    Refusal,
 }
 
 impl Loss {
+    pub(super) fn is_refusal(self) -> bool {
+        self.how == How::Refusal
+    }
+
     pub(super) fn reaches_wechat_pay(self) -> bool {
-        !self.all || matches!(self.how, How::Answer | How::Signature)
+        !self.is_refusal() && !self.all || matches!(self.how, How::Answer | How::Signature)
     }
 
     /// Whether no answer comes through.
@@ -155,6 +161,7 @@ impl Loss {
             How::Error => json!({ "status": 500 }),
             How::Answer => json!({ "drop": "after" }),
             How::Signature => json!({ "tamper": "signature" }),
+            How::Refusal => json!({ "status": 403, "code": "NO_AUTH" }),
         };
         fault["times"] = if self.all { u32::MAX } else { 1 }.into();
         fault

@@ -2,6 +2,7 @@
 
 mod answers;
 mod asking;
+mod by_hand;
 mod doubts;
 mod ends;
 mod forged;

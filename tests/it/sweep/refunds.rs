@@ -8,6 +8,9 @@ use tests::logs;
 use tests::refunds::{REFUND, REFUND_QUERY};
 use tests::world::World;
 
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
 #[tokio::test]
 async fn refunds_and_orders_are_counted_together() {
     let (world, buyer) = World::start_untold().await;
@@ -46,6 +49,45 @@ async fn an_abnormal_refund_calls_somebody_whenever_it_is_asked_about() {
     }
     assert_eq!(world.refund_row(&order).await.story, "RESERVED refund, PROCESSING refund, ABNORMAL sweep");
     assert_eq!(world.amounts(&order).await, (900, 0));
+}
+
+#[tokio::test]
+async fn a_refund_that_is_processing_for_five_days_raises_an_alarm_once_a_turn() {
+    let (world, buyer) = World::start_untold().await;
+    world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
+    let order = world.paid_order(&buyer).await;
+    assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
+    let number = world.refund_row(&order).await.number;
+    let open = json!({ "checked": 1, "healed": 0, "closed": 0, "failures": 0 });
+    for (passed, stuck) in [(HOUR, 0), (4 * DAY, 0), (DAY - HOUR - 1, 0), (HOUR, 1), (HOUR, 2)] {
+        world.advance(Duration::from_secs(passed));
+        assert_eq!(world.sweep_due().await, open, "{passed}");
+        assert_eq!(logs::count_of("Stuck", &number), stuck, "{passed}");
+        // Until its next turn it is not said again.
+        assert_eq!(world.sweep_due().await["checked"], 0, "{passed}");
+    }
+    world.settle_silently(&number, "SUCCESS").await;
+    world.advance(Duration::from_secs(HOUR));
+    assert_eq!(world.sweep_due().await["healed"], 1);
+    assert_eq!(logs::count_of("Stuck", &number), 2);
+}
+
+#[tokio::test]
+async fn the_days_of_a_refund_are_counted_from_when_it_was_last_asked_for() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    world.refunds_become(json!({ "outcome": "PROCESSING" })).await;
+    // The merchant's balance is topped up six days later.
+    world.fault(REFUND, json!({ "status": 403, "code": "NOT_ENOUGH" })).await;
+    assert_eq!(world.refund(&order, 900, "return").await, "misconfigured");
+    world.advance(Duration::from_secs(6 * DAY));
+    assert_eq!(world.refund(&order, 900, "return").await, "PROCESSING");
+    let number = world.refund_row(&order).await.number;
+    assert_eq!(world.sweep_due().await["checked"], 1);
+    assert_eq!(logs::count_of("Stuck", &number), 0);
+    world.advance(Duration::from_secs(5 * DAY));
+    assert_eq!(world.sweep_due().await["checked"], 1);
+    assert_eq!(logs::count_of("Stuck", &number), 1);
 }
 
 #[tokio::test]

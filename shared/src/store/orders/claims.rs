@@ -148,6 +148,19 @@ impl Orders {
     }
 }
 
+/// Frees the key of an order that ends as if it had not been made, as a part of the transaction that ends it: if the
+/// key still stands for that order. Its row stays until another order is made by it, because `create-order` may delete
+/// nothing in a transaction that writes orders and products.
+pub(super) fn free_again(request: &IdempotentRequest<'_>, out_trade_no: &OutTradeNo, now: Moment) -> Write {
+    let values = HashMap::from([
+        text(":outTradeNo", out_trade_no.as_str()),
+        number(":longAgo", 0),
+        number(":now", now.as_timestamp().as_secs()),
+    ]);
+    let (update, condition) = ("SET expiresAt = :longAgo, #ttl = :now", Some("outTradeNo = :outTradeNo"));
+    Write::Update(Change { key: key(request), update, condition, values })
+}
+
 fn key(request: &IdempotentRequest<'_>) -> Key {
     Key::new(request.user_id.partition(), format!("IDEMPOTENCY#{}", request.key))
 }

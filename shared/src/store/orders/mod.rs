@@ -3,6 +3,7 @@
 mod claims;
 mod moves;
 mod order;
+mod refused;
 mod row;
 mod schedule;
 mod state;
@@ -45,7 +46,7 @@ pub enum Created {
 /// What has moved or made an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The user ordered.
+    /// The user ordered; or WeChat Pay has refused the order.
     Create,
     /// A notification of WeChat Pay.
     Notify,
@@ -118,24 +119,39 @@ impl Orders {
         }
     }
 
-    /// Whether the caller is the one who asks for a prepay_id from now on, because whoever did has not come back.
+    /// Whether the caller is the one who asks for a prepay_id from now on, because the request that did has not come
+    /// back. `order` is as the table has it then.
     ///
     /// # Errors
     ///
     /// If the table gives no answer before the deadline.
-    pub async fn take_over_prepay(&self, order: &Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn take_over_prepay(
+        &self,
+        order: &mut Order,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let seen = order.prepay_asked_at.as_millis();
         let values = HashMap::from([
-            number(":now", now.as_millis()),
-            number(":seen", order.prepay_asked_at.as_millis()),
+            // No two who ask have the same time, whatever their clocks say: by it each knows whether it still is the
+            // last.
+            number(":now", now.as_millis().max(seen.saturating_add(1))),
+            number(":seen", seen),
             text(":notPay", OrderState::NotPay.as_str()),
         ]);
         let condition = "prepayAskedAtMs = :seen AND attribute_not_exists(prepayId) AND tradeState = :notPay";
         let update = "SET prepayAskedAtMs = :now";
-        let changed = self.change(&order.out_trade_no, update, condition, values, deadline).await?;
-        Ok(matches!(changed, Changed::Done(_)))
+        match self.change(&order.out_trade_no, update, condition, values, deadline).await? {
+            Changed::Done(row) => {
+                *order = row::read(&row)?;
+                Ok(true)
+            }
+            Changed::ConditionFailed(_) => Ok(false),
+        }
     }
 
-    /// Keeps the prepay_id of an order; the first one stays.
+    /// Keeps the prepay_id of an order; the first one stays. Says whether the order still waits for its payment: of one
+    /// that has ended, no client may be given a payment.
     ///
     /// # Errors
     ///
@@ -145,10 +161,12 @@ impl Orders {
         number: &OutTradeNo,
         prepay_id: &PrepayId,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let values = HashMap::from([text(":prepayId", prepay_id.expose())]);
-        let update = "SET prepayId = if_not_exists(prepayId, :prepayId)";
-        self.change(number, update, "attribute_exists(pk)", values, deadline).await.map(|_| ())
+    ) -> Result<bool, StoreError> {
+        let values =
+            HashMap::from([text(":prepayId", prepay_id.expose()), text(":notPay", OrderState::NotPay.as_str())]);
+        let (update, condition) = ("SET prepayId = if_not_exists(prepayId, :prepayId)", "tradeState = :notPay");
+        let changed = self.change(number, update, condition, values, deadline).await?;
+        Ok(matches!(changed, Changed::Done(_)))
     }
 
     async fn change(

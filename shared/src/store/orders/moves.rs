@@ -84,7 +84,7 @@ impl Orders {
         let mut unlimited: Vec<Sku> = Vec::new();
         loop {
             let Some(step) = order.state.after(happening.fact.event()) else { return Ok(None) };
-            let mut writes = vec![state_write(order, step, happening, now)];
+            let mut writes = vec![Write::Update(state_change(order, step, happening, now))];
             let returned = returned(order, step, &unlimited);
             writes.extend(returned.iter().map(|line| line.sku.give_back(line.quantity)));
             writes.extend(step.ends_open_order().then(|| end_one(&order.user_id)));
@@ -112,7 +112,7 @@ impl Orders {
     }
 }
 
-fn moved(order: &mut Order, step: Move, fact: &Fact) {
+pub(super) fn moved(order: &mut Order, step: Move, fact: &Fact) {
     order.state = step.to;
     order.paid_after_closed |= step.is_paid_after_closed();
     if let Some(payment) = fact.news(step) {
@@ -121,13 +121,13 @@ fn moved(order: &mut Order, step: Move, fact: &Fact) {
 }
 
 /// The lines of which a move gives something back.
-fn returned(order: &Order, step: Move, unlimited: &[Sku]) -> Vec<Line> {
+pub(super) fn returned(order: &Order, step: Move, unlimited: &[Sku]) -> Vec<Line> {
     let lines = order.lines.iter().filter(|line| step.returns_stock() && line.is_limited);
     lines.filter(|line| !unlimited.contains(&line.sku)).cloned().collect()
 }
 
-/// The write of the order's own row: if it is where the move begins.
-fn state_write(order: &Order, step: Move, happening: &Happening, now: Moment) -> Write {
+/// The change of the order's own row: if it is where the move begins.
+pub(super) fn state_change(order: &Order, step: Move, happening: &Happening, now: Moment) -> Change {
     let entry = row::history(step.to, happening.source, &happening.why, now);
     let mut values = HashMap::from([
         text(":from", step.from.as_str()),
@@ -153,5 +153,5 @@ fn state_write(order: &Order, step: Move, happening: &Happening, now: Moment) ->
         }
     };
     let key = row::key(&order.out_trade_no);
-    Write::Update(Change { key, update, condition: Some("tradeState = :from"), values })
+    Change { key, update, condition: Some("tradeState = :from"), values }
 }

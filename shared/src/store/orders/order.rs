@@ -33,12 +33,14 @@ pub struct Order {
     pub prepay_asked_at: Moment,
     /// What the payment begins with, once WeChat Pay has given it.
     pub prepay_id: Option<PrepayId>,
-    /// When WeChat Pay was last asked how it stands.
+    /// When WeChat Pay was last asked how it stands; long ago, where it is to be asked at once.
     pub queried_at: Option<Moment>,
     /// When WeChat Pay last said that the order was not paid, though its time had passed.
     pub found_unpaid_at: Option<Moment>,
     /// The payment, once we know of it.
     pub payment: Option<Payment>,
+    /// Whether WeChat Pay has refused to wait for its payment, and it has ended by that: its key stands for it no more.
+    pub prepay_refused: bool,
     /// Whether it was paid after it had been closed: somebody has to refund it.
     pub paid_after_closed: bool,
     /// What is not left for another refund: what has been refunded, and what may still be.

@@ -24,6 +24,7 @@ const PAID_AT: &str = "paidAt";
 const PREPAY_ASKED_AT_MS: &str = "prepayAskedAtMs";
 const PREPAY_BODY: &str = "prepayBody";
 const PREPAY_ID: &str = "prepayId";
+const PREPAY_REFUSED: &str = "prepayRefused";
 const QUERIED_AT_MS: &str = "queriedAtMs";
 const REFUNDED_FEN: &str = "refundedFen";
 pub(in crate::store) const TIME_EXPIRE: &str = "timeExpire";
@@ -126,6 +127,7 @@ pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
             Some(id) => Some(Payment { transaction_id: id.to_owned(), paid_at: row.time(PAID_AT)? }),
             None => None,
         },
+        prepay_refused: row.is_true(PREPAY_REFUSED)?,
         paid_after_closed: row.is_true(PAID_AFTER_CLOSED)?,
         held: Fen::new(row.optional_number(HELD_FEN)?.unwrap_or_default()),
         refunded: Fen::new(row.optional_number(REFUNDED_FEN)?.unwrap_or_default()),

@@ -12,30 +12,39 @@ use crate::store::item::{number, text};
 use crate::store::sweep::{self, Due};
 use crate::store::table::Changed;
 
-/// WeChat Pay is asked about an order at most once in this time.
+/// WeChat Pay is asked about an order that is not paid at most once in this time.
 const QUERY_INTERVAL: Duration = Duration::from_secs(3);
 
+/// And about one that is paid: staff may have refunded it on the merchant platform, and the notification may be lost.
+const PAID_QUERY_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 impl Orders {
-    /// Whether the caller is the one who may ask WeChat Pay how an order stands: nobody else may for 3 s. Where not,
-    /// and where somebody else was faster, `order` is as the table has it afterwards.
+    /// Whether the caller is the one who may ask WeChat Pay how an order stands: about one that is not paid, one caller
+    /// in 3 s; about one that is paid and has no refund, one caller a day, and one more after a refund was refused.
+    /// Where not, and where another caller was faster, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
     /// If the table gives no answer before the deadline.
     pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let (interval, last) = match order.state {
+            OrderState::NotPay => (QUERY_INTERVAL, order.queried_at),
+            // Where it was never asked about, it was made and paid then, or soon after.
+            OrderState::Success => (PAID_QUERY_INTERVAL, order.queried_at.or(Some(order.prepay_asked_at))),
+            OrderState::Closed | OrderState::Refund => return Ok(false),
+        };
         // A time that far ahead is that of a wrong clock, and stops nobody.
-        let is_near = |at: Moment| now.since(at) < QUERY_INTERVAL && at.since(now) < QUERY_INTERVAL;
-        if order.state != OrderState::NotPay || order.queried_at.is_some_and(is_near) {
+        if last.is_some_and(|at| now.since(at) < interval && at.since(now) < interval) {
             return Ok(false);
         }
-        let millis = u64::try_from(QUERY_INTERVAL.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         let values = HashMap::from([
-            text(":notPay", OrderState::NotPay.as_str()),
+            text(":state", order.state.as_str()),
             number(":now", now.as_millis()),
             number(":before", now.as_millis().saturating_sub(millis)),
             number(":after", now.as_millis().saturating_add(millis)),
         ]);
-        let condition = "tradeState = :notPay AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
+        let condition = "tradeState = :state AND (attribute_not_exists(queriedAtMs) OR queriedAtMs <= :before OR \
                          queriedAtMs >= :after)";
         match self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await? {
             Changed::Done(_) => Ok(true),

@@ -159,7 +159,8 @@ impl Refunds {
         }
     }
 
-    /// Leaves nothing of a refund that WeChat Pay has refused, unless somebody has asked for it again. Whether it did.
+    /// Leaves nothing of a refund that WeChat Pay has refused, unless another request has asked for it again. Whether
+    /// it did. The next question about the order goes to WeChat Pay.
     ///
     /// # Errors
     ///
@@ -171,7 +172,7 @@ impl Refunds {
         let condition = "refundStatus = :reserved AND askedAtMs = :seen";
         let amount = i64::try_from(refund.amount.as_u64()).unwrap_or(i64::MAX);
         let writes =
-            vec![Write::DeleteIf(key(refund), condition, values), moves::amounts(&refund.out_trade_no, -amount, 0)];
+            vec![Write::DeleteIf(key(refund), condition, values), moves::give_back(&refund.out_trade_no, -amount)];
         Ok(self.table.transact(writes, deadline).await? == Transaction::Committed)
     }
 

@@ -8,7 +8,7 @@ use crate::deadline::Deadline;
 use crate::fen::Fen;
 use crate::store::StoreError;
 use crate::store::call::Pauses;
-use crate::store::item::{difference, list, text};
+use crate::store::item::{difference, list, number, text};
 use crate::store::orders::{self, Source};
 use crate::store::table::{Change, Transaction, Write};
 use crate::wechatpay::{MchId, OutRefundNo, OutTradeNo};
@@ -100,8 +100,17 @@ fn state_write(told: &Told<'_>, from: RefundState, now: Moment) -> Write {
 }
 
 /// Changes what is held of an order's payment, and what is refunded of it.
-pub(super) fn amounts(order: &OutTradeNo, held: i64, refunded: i64) -> Write {
+fn amounts(order: &OutTradeNo, held: i64, refunded: i64) -> Write {
     let values = HashMap::from([difference(":held", held), difference(":refunded", refunded)]);
     let (update, condition) = ("ADD heldFen :held, refundedFen :refunded", Some("attribute_exists(pk)"));
+    Write::Update(Change { key: orders::key(order), update, condition, values })
+}
+
+/// Changes what is held of an order's payment, by a refund that WeChat Pay has refused: perhaps there is one that staff
+/// has made on the merchant platform. So WeChat Pay is asked about the order by the next question, whenever it was
+/// asked last.
+pub(super) fn give_back(order: &OutTradeNo, held: i64) -> Write {
+    let values = HashMap::from([difference(":held", held), number(":longAgo", 0)]);
+    let (update, condition) = ("SET queriedAtMs = :longAgo ADD heldFen :held", Some("attribute_exists(pk)"));
     Write::Update(Change { key: orders::key(order), update, condition, values })
 }

@@ -93,6 +93,27 @@ async fn a_secret_that_fits_into_no_url_is_malformed() {
     assert_eq!(problem("WECHAT_APPS", &apps).await, expected);
 }
 
+/// As they come from a console or a file. Inside of a text, nothing is looked at.
+#[tokio::test]
+async fn a_blank_around_an_app_id_or_a_secret_is_refused_at_start_and_named() {
+    let app = |id: &str, secret: &str| json!({ "appId": id, "appSecret": secret, "kind": "mini-program" });
+    for around in
+        [" canary", "canary ", "\ncanary", "canary\r\n", "canary\t", "\u{a0}canary", "canary\u{3000}", "\u{feff}canary"]
+    {
+        for (field, apps) in [
+            ("appId", json!([app("wx1", "s"), app(around, "s")])),
+            ("appSecret", json!([app("wx1", "s"), app("wx2", around)])),
+        ] {
+            let problem = problem("WECHAT_APPS", &apps.to_string()).await;
+            let expected = format!("WECHAT_APPS is malformed: the {field} of app 2 begins or ends with a blank");
+            assert_eq!(problem, expected, "{around:?}");
+        }
+    }
+    let mut env = env();
+    env.set("WECHAT_APPS", json!([app("w x", "s s")]).to_string());
+    start::<login::Login>(env).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_endpoint_is_used_as_it_is_understood() {
     // What surrounds a URL in a file belongs to no request.

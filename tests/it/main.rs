@@ -6,6 +6,7 @@ mod budget;
 mod card_account;
 mod card_ext;
 mod catalog_put;
+mod causes;
 mod configuration;
 mod early;
 mod events;

@@ -87,7 +87,7 @@ impl Attempt<'_> {
         let is_settled = match err.refusal().map(|refusal| refusal.code) {
             Some(PayCode::OrderClosed | PayCode::OrderPaid) => true,
             Some(PayCode::InvalidRequest | PayCode::OutTradeNoUsed) => false,
-            _ => return Err(ApiError::from_pay(err)),
+            _ => return Err(ApiError::from_pay(err).of_app(&order.app_id)),
         };
         // Whoever has asked before: this is news.
         let (function, deadline) = (self.function, self.call.deadline());
@@ -98,7 +98,7 @@ impl Attempt<'_> {
         match asked {
             Asked::NoAnswer(err) => Err(unavailable(err)),
             // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
-            Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err)),
+            Asked::Agreed | Asked::NoSuchOrder if !is_settled => Err(ApiError::from_pay(err).of_app(&order.app_id)),
             Asked::Agreed | Asked::Forgotten | Asked::NoSuchOrder | Asked::NotNow | Asked::Unclear => {
                 Err(unavailable(err))
             }

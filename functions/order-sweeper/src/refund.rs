@@ -3,9 +3,9 @@
 
 use shared::deadline::Deadline;
 use shared::healing::AskedRefund;
-use shared::store::StoreError;
 use shared::store::refunds::RefundState;
 use shared::store::sweep::Due;
+use shared::store::{Corrupt, StoreError};
 use shared::wechatpay::OutRefundNo;
 
 use crate::OrderSweeper;
@@ -23,7 +23,7 @@ impl OrderSweeper {
         let Some(refund) = turn else { return Ok(Outcome::Skipped) };
         let is_reserved = refund.state == RefundState::Reserved;
         let found = self.orders.find(&due.out_trade_no, deadline).await?;
-        let mut order = found.ok_or(StoreError::Corrupt("outTradeNo"))?;
+        let mut order = found.ok_or_else(|| Corrupt::order(&due.out_trade_no, "outTradeNo"))?;
         Ok(match self.healer.ask_refund(&self.pay, &mut order, refund, run.work, deadline).await? {
             AskedRefund::Agreed(state) if state.is_settled() => Outcome::Healed,
             // A bank takes its time.

@@ -62,7 +62,7 @@ impl HttpFunction for PayNotify {
             Ok(notification) => self.take(&notification, call).await,
             Err(reason) => {
                 Metric::NotificationRefused.count(Self::NAME, call.request_id());
-                Err(ApiError::new(ErrorCode::NotVerified).with_source(reason))
+                Err(self.refusal(reason, call).await?)
             }
         }
     }
@@ -75,6 +75,7 @@ impl HttpFunction for PayNotify {
             return response;
         };
         let status = match err.code.status() {
+            _ if is_not_verified(err) => ErrorCode::NotVerified.status(),
             status if status.is_client_error() => status,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -94,6 +95,16 @@ impl PayNotify {
             }
             outcome => Ok(outcome),
         }
+    }
+
+    /// The refusal of what is not verified, which says nothing of the reason. Where a public key is named and there is no
+    /// key at all to verify anything with, the log says `misconfigured`. As long as there is one, it does not: a stranger
+    /// may name any key.
+    async fn refusal(&self, reason: NotVerified, call: &Call) -> Result<ApiError, StoreError> {
+        let names_key = matches!(reason, NotVerified::UnknownPublicKey(_));
+        let refusal = ApiError::new(ErrorCode::NotVerified).with_source(reason);
+        let has_no_key = names_key && self.keys.has_none(call.deadline()).await?;
+        Ok(if has_no_key { ApiError { code: ErrorCode::Misconfigured, ..refusal } } else { refusal })
     }
 
     /// Works on what WeChat Pay has signed. What is of no order of ours is kept for a person.
@@ -141,6 +152,11 @@ impl PayNotify {
         }
         Ok(Ok(()))
     }
+}
+
+/// Whether it is the signature that is refused, whatever the code for the log is.
+fn is_not_verified(err: &ApiError) -> bool {
+    err.source.as_deref().is_some_and(|source| source.is::<NotVerified>())
 }
 
 /// What WeChat Pay tells of.

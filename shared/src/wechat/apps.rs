@@ -85,7 +85,8 @@ impl Apps {
     ///
     /// # Errors
     ///
-    /// If it is not a JSON array of apps, or an id or secret is empty or too long, or an id is there twice.
+    /// If it is not a JSON array of apps, or an id or secret is empty, too long or has a blank around it, or an id is
+    /// there twice.
     pub fn parse(json: &Secret) -> Result<Self, InvalidApps> {
         // The error's own text could show a part of the value.
         let not_json = |err: serde_json::Error| InvalidApps::NotApps { line: err.line(), column: err.column() };
@@ -95,6 +96,10 @@ impl Apps {
             return Err(InvalidApps::None);
         }
         for (index, app) in apps.iter().enumerate() {
+            let texts = [("appId", app.app_id.as_str()), ("appSecret", app.app_secret.expose())];
+            if let Some((field, _)) = texts.into_iter().find(|(_, text)| has_blank_around(text)) {
+                return Err(InvalidApps::BlankAround { field, app: index + 1 });
+            }
             if app.app_id.as_str().is_empty() || app.app_secret.expose().is_empty() {
                 return Err(InvalidApps::EmptyText);
             }
@@ -137,10 +142,21 @@ impl Apps {
     }
 }
 
+/// Whether a text begins or ends with something that is not seen, as a text does that was copied from a console or is the
+/// whole of a file. WeChat's ids and secrets have none of it, and WeChat's refusals (40013, 40125) do not tell.
+fn has_blank_around(text: &str) -> bool {
+    // A byte order mark and a space without width are no white space to Unicode.
+    let is_blank = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}');
+    text.starts_with(is_blank) || text.ends_with(is_blank)
+}
+
 /// What is wrong with the value of `WECHAT_APPS`, without the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum InvalidApps {
+    /// `app` counts from 1.
+    #[error("the {field} of app {app} begins or ends with a blank")]
+    BlankAround { field: &'static str, app: usize },
     #[error("an appId or appSecret is empty")]
     EmptyText,
     #[error("an appId or appSecret is longer than 256 bytes")]

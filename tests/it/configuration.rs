@@ -93,6 +93,25 @@ async fn a_secret_that_fits_into_no_url_is_malformed() {
     assert_eq!(problem("WECHAT_APPS", &apps).await, expected);
 }
 
+#[tokio::test]
+async fn tickets_are_those_of_an_official_account() {
+    let apps =
+        |kind: &str, tickets: Value| json!([{ "appId": "wx1", "appSecret": "s", "kind": kind, "tickets": tickets }]);
+    for (tickets, expected) in [
+        (json!(["access_token"]), "the tickets of app 1 are not a list of wx_card and jsapi"),
+        (json!(["wx_card", "wx_card"]), "the tickets of app 1 are not a list of wx_card and jsapi"),
+        (json!(["canary"]), "expected a JSON array"),
+        (json!("wx_card"), "expected a JSON array"),
+    ] {
+        let problem = problem("WECHAT_APPS", &apps("official-account", tickets).to_string()).await;
+        assert!(problem.starts_with(&format!("WECHAT_APPS is malformed: {expected}")), "{problem}");
+    }
+    for kind in ["mini-program", "mobile-app"] {
+        let problem = problem("WECHAT_APPS", &apps(kind, json!(["wx_card"])).to_string()).await;
+        assert_eq!(problem, "WECHAT_APPS is malformed: app 1 has tickets, and is no official account");
+    }
+}
+
 /// As they come from a console or a file. Inside of a text, nothing is looked at.
 #[tokio::test]
 async fn a_blank_around_an_app_id_or_a_secret_is_refused_at_start_and_named() {

@@ -51,6 +51,7 @@ mod sessions;
 mod store_faults;
 mod sweep;
 mod sweep_storm;
+mod tickets;
 mod tls;
 mod token_forced;
 mod token_lease;

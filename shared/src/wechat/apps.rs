@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::TokenKind;
 use crate::json::Object;
 use crate::secret::Secret;
 
@@ -71,6 +72,24 @@ pub struct App {
     pub app_secret: Secret,
     /// The app's kind.
     pub kind: AppKind,
+    /// The tickets that are kept fresh for an official account. Where nothing is said, it is those that something needs.
+    pub tickets: Option<Vec<TokenKind>>,
+}
+
+impl App {
+    /// Whether the list of tickets is one, for the app with that number.
+    fn check_tickets(&self, app: usize) -> Result<(), InvalidApps> {
+        let tickets = self.tickets.as_deref().unwrap_or_default();
+        let is_list = |(index, ticket)| {
+            ticket != &TokenKind::AccessToken && !tickets.iter().take(index).any(|other| other == ticket)
+        };
+        match tickets {
+            [] => Ok(()),
+            _ if self.kind != AppKind::OfficialAccount => Err(InvalidApps::NoTickets { app }),
+            _ if tickets.iter().enumerate().all(is_list) => Ok(()),
+            _ => Err(InvalidApps::Tickets { app }),
+        }
+    }
 }
 
 /// The apps that this backend serves.
@@ -106,6 +125,7 @@ impl Apps {
             if app.app_id.as_str().len().max(app.app_secret.expose().len()) > LONGEST_TEXT {
                 return Err(InvalidApps::LongText);
             }
+            app.check_tickets(index + 1)?;
             if apps.iter().take(index).any(|other| other.app_id == app.app_id) {
                 return Err(InvalidApps::Repeated);
             }
@@ -163,12 +183,18 @@ pub enum InvalidApps {
     LongText,
     #[error("there is no app in it")]
     None,
+    /// `app` counts from 1.
+    #[error("app {app} has tickets, and is no official account")]
+    NoTickets { app: usize },
     #[error(
-        r#"expected a JSON array of {{"appId","appSecret","kind"}}, kind one of mini-program, official-account, mobile-app (line {line}, column {column})"#
+        r#"expected a JSON array of {{"appId","appSecret","kind","tickets"?}}, kind one of mini-program, official-account, mobile-app, tickets a list of wx_card, jsapi (line {line}, column {column})"#
     )]
     NotApps { line: usize, column: usize },
     #[error("an appId is there twice")]
     Repeated,
+    /// `app` counts from 1.
+    #[error("the tickets of app {app} are not a list of wx_card and jsapi, each once at most")]
+    Tickets { app: usize },
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Context, LambdaEvent, Request, Service as _, service_fn};
+use lambda_http::{Context, LambdaEvent};
 use shared::clock::Clock;
 use shared::direct::{App as DirectApp, DirectFunction};
 use shared::env::{ConfigError, Env};
@@ -48,17 +47,16 @@ const fn direct<F: DirectFunction>() -> (&'static str, Trigger, Start) {
     (F::NAME, Trigger::Direct, |env, clock| Box::pin(start_direct::<F>(env, clock)))
 }
 
-/// Starts an instance that is called the way the Lambda runtime calls it: an event in, JSON out, through the same
-/// adapter of `lambda_http`.
+/// Starts an instance that is called the way the Lambda runtime calls it: an event in, JSON out.
 async fn start_http<F: HttpFunction>(env: Env, clock: Clock) -> Result<Instance, ConfigError> {
     let app = Arc::new(App::<F>::start(&Setup::new(env, clock)?).await?);
     Ok(Instance(Arc::new(move |event, context| Box::pin(invoke_http(Arc::clone(&app), event, context)))))
 }
 
 async fn invoke_http<F: HttpFunction>(app: Arc<App<F>>, event: Vec<u8>, context: Context) -> InvocationResult {
-    let request: LambdaRequest = serde_json::from_slice(&event).map_err(FunctionError::new)?;
-    let respond = |request: Request| app.respond(request);
-    let Ok(response) = Adapter::from(service_fn(respond)).call(LambdaEvent::new(request, context)).await;
+    let payload = serde_json::from_slice(&event).map_err(FunctionError::new)?;
+    let response = app.invoke(LambdaEvent::new(payload, context)).await;
+    let response = response.map_err(|err| FunctionError::refusal(err.error_type, err.error_message))?;
     serde_json::to_vec(&response).map_err(FunctionError::new)
 }
 

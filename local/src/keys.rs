@@ -36,7 +36,8 @@ impl Keys {
     pub(crate) fn apps(&self) -> Value {
         json!([
             { "appId": MINI_PROGRAM, "appSecret": self.app_secret, "kind": "mini-program" },
-            { "appId": OFFICIAL_ACCOUNT, "appSecret": self.secret_of(OFFICIAL_ACCOUNT), "kind": "official-account" },
+            { "appId": OFFICIAL_ACCOUNT, "appSecret": self.secret_of(OFFICIAL_ACCOUNT), "kind": "official-account",
+              "tickets": ["wx_card", "jsapi"] },
             { "appId": MOBILE_APP, "appSecret": self.secret_of(MOBILE_APP), "kind": "mobile-app" },
         ])
     }

@@ -113,10 +113,23 @@ impl<F: DirectFunction> App<F> {
 
     async fn answer(&self, payload: &RawValue, invocation: &Invocation) -> Result<F::Reply, ApiError> {
         let payload = if is_of_eventbridge(payload) { "{}" } else { payload.get() };
-        let input = request::parse(payload.as_bytes()).map_err(ApiError::invalid_request)?;
+        let input = request::parse(payload.as_bytes());
+        let input = input.map_err(|problem| match is_of_http(payload) {
+            true => ApiError::invalid_request(HTTP_EVENT),
+            false => ApiError::invalid_request(problem),
+        })?;
         let reply = invocation.deadline.bound(self.function.call(invocation, input)).await;
         reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))
     }
+}
+
+/// For whoever has put such a function behind a route.
+const HTTP_EVENT: &str = "expected the function's input as plain JSON, by the Lambda Invoke API; this is an HTTP event";
+
+/// Whether this is what API Gateway, a function URL or a load balancer sends.
+fn is_of_http(payload: &str) -> bool {
+    let event: Option<Value> = serde_json::from_str(payload).ok();
+    event.is_some_and(|event| event.get("requestContext").is_some_and(Value::is_object))
 }
 
 /// Whether this is what EventBridge sends by itself, for a rule or a schedule without an input of its own. Nobody else

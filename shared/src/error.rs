@@ -12,8 +12,8 @@ use crate::store::tokens::protocol::Reason;
 use crate::tokens::TokenError;
 use crate::wechat::errcode::{self, Class};
 use crate::wechat::open_data::InvalidField;
-use crate::wechat::{Refusal, WechatError};
-use crate::wechatpay::v3::{PayCode, PayError};
+use crate::wechat::{AppId, Refusal, WechatError};
+use crate::wechatpay::v3::{NotVerified, PayCode, PayError};
 
 /// What a client acts on. The whole list: a new code is a change of the contract. `NotVerified` is for WeChat Pay only, in
 /// its own words.
@@ -126,8 +126,10 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     /// Seconds, for every 429 and 503.
     pub retry_after_secs: Option<u64>,
-    /// WeChat's refusal, if that is the reason.
-    pub refusal: Option<Refusal>,
+    /// WeChat's refusal, if that is the reason. Boxed, because every result of a call has room for it.
+    pub refusal: Option<Box<Refusal>>,
+    /// The app that the reason is about.
+    pub app_id: Option<AppId>,
     /// The reason.
     pub source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -139,7 +141,7 @@ impl ApiError {
     /// A refusal with the code's own message.
     pub fn new(code: ErrorCode) -> Self {
         let message = Cow::Borrowed(code.parts().2);
-        Self { code, message, retry_after_secs: code.retry_after_secs(), refusal: None, source: None }
+        Self { code, message, retry_after_secs: code.retry_after_secs(), refusal: None, app_id: None, source: None }
     }
 
     /// The request is wrong; `message` says where, naming the field.
@@ -152,9 +154,14 @@ impl ApiError {
         Self { source: Some(Box::new(source)), ..self }
     }
 
+    /// Names the app that the reason is about, for the log.
+    pub fn of_app(self, app_id: &AppId) -> Self {
+        Self { app_id: Some(app_id.clone()), ..self }
+    }
+
     /// What WeChat's answer means for the client; `wrong_input` is the code for what the client gave us to pass on.
     pub fn from_wechat(err: WechatError, wrong_input: ErrorCode) -> Self {
-        let refusal = err.refusal().cloned();
+        let refusal = err.refusal().cloned().map(Box::new);
         let class = refusal.as_ref().map(|refusal| errcode::class(refusal.errcode));
         let code = match class {
             None | Some(Class::Busy | Class::Unknown) => ErrorCode::WechatUnavailable,
@@ -174,7 +181,9 @@ impl ApiError {
     /// What WeChat Pay's answer means for the client.
     pub fn from_pay(err: PayError) -> Self {
         let code = match &err {
-            PayError::CannotSign(_) => ErrorCode::Misconfigured,
+            PayError::CannotSign(_) | PayError::Unverified(_, NotVerified::UnknownPublicKey(_)) => {
+                ErrorCode::Misconfigured
+            }
             PayError::Refused(refusal) => refusal.code.into(),
             PayError::Accepted(_) | PayError::Transport(_) | PayError::Unreadable(_) | PayError::Unverified(..) => {
                 ErrorCode::WechatUnavailable
@@ -217,13 +226,21 @@ impl From<TokenError> for ApiError {
             TokenError::Store(err) => (err.into(), None, None),
             TokenError::Invoke(_) => (ErrorCode::Misconfigured, None, None),
             TokenError::Refused(refusal) => (ErrorCode::WechatUnavailable, Some(refusal.clone()), None),
-            TokenError::Stopped { stopped, wait } => (stopped.reason.into(), None, Some(wait.as_secs() + 1)),
+            TokenError::Stopped { stopped, wait } => {
+                (stopped.reason.into(), refusal(stopped.reason), Some(wait.as_secs() + 1))
+            }
             TokenError::TooLate => (ErrorCode::WechatUnavailable, None, None),
         };
-        let this = Self { refusal, ..Self::new(code) }.with_source(err);
+        let this = Self { refusal: refusal.map(Box::new), ..Self::new(code) }.with_source(err);
         let retry_after_secs = this.retry_after_secs.map(|secs| wait.unwrap_or(secs));
         Self { retry_after_secs, ..this }
     }
+}
+
+/// What WeChat has refused another who asked for the token.
+fn refusal(reason: Reason) -> Option<Refusal> {
+    let Reason::Errcode(errcode) = reason else { return None };
+    Some(Refusal { errcode, rid: None, seen_ip: None })
 }
 
 /// What a refusal of WeChat Pay's means for the client.
@@ -282,7 +299,7 @@ mod tests {
     use super::*;
     use crate::net::HttpError;
     use crate::wechat::Unusable;
-    use crate::wechatpay::v3::{NotVerified, PayRefusal, RequestId};
+    use crate::wechatpay::v3::{PayRefusal, RequestId};
 
     fn outcome(errcode: i64) -> (&'static str, u16, Option<u64>) {
         let refusal = Refusal { errcode, rid: None, seen_ip: None };
@@ -323,8 +340,9 @@ mod tests {
             (&["USERPAYING", "SOMETHING_NEW", ""], ("wechat_unavailable", 503, Some(2))),
         ] {
             for code in codes {
+                let request_id = RequestId::default();
                 let refusal =
-                    PayRefusal { status: 400, code: (*code).into(), code_text: None, request_id: RequestId::default() };
+                    PayRefusal { status: 400, code: (*code).into(), code_text: None, field: None, request_id };
                 let err = ApiError::from_pay(PayError::Refused(refusal));
                 let outcome = (err.code.as_str(), err.code.status().as_u16(), err.retry_after_secs);
                 assert_eq!(outcome, expected, "{code}");

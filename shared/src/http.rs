@@ -8,9 +8,12 @@ use lambda_http::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use lambda_http::http::{HeaderMap, Method, StatusCode};
-use lambda_http::{Body, Request, RequestExt as _, Response};
+use lambda_http::lambda_runtime::Diagnostic;
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Body, LambdaEvent, Request, RequestExt as _, Response, Service as _, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
@@ -23,6 +26,12 @@ use crate::setup::Setup;
 
 /// The longest body that a function takes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// For whoever has put a function behind another service.
+/// Source: API Gateway developer guide, "AWS Lambda proxy integrations for HTTP APIs"; Lambda developer guide, "Function
+/// URLs", "Using Lambda with an Application Load Balancer".
+const UNEXPECTED_EVENT: &str = "expected an event of API Gateway's HTTP API with payload format 2.0, or of a function \
+                                URL; REST APIs, payload format 1.0 and load balancers send others";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Answers hold tokens and personal data.
@@ -129,6 +138,26 @@ impl<F: HttpFunction> App<F> {
         Ok(Self { function: F::start(setup).await?, clock: setup.clock().clone() })
     }
 
+    /// Answers one event of the services that a function may be behind: API Gateway's HTTP API with payload format 2.0, and
+    /// function URLs.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request`, if it is anything else: whoever sent it understands none of our responses.
+    pub async fn invoke(&self, event: LambdaEvent<Box<RawValue>>) -> Result<impl Serialize + use<F>, Diagnostic> {
+        let (started, LambdaEvent { payload, context }) = (Instant::now(), event);
+        // The adapter's own text names services that send other events.
+        let Ok(request) = serde_json::from_str::<LambdaRequest>(payload.get()) else {
+            let err = ApiError::invalid_request(UNEXPECTED_EVENT).with_source(UnexpectedEvent);
+            log::request(F::NAME, &context.request_id, err.code.status(), Some(&err), started);
+            let (error_type, error_message) = (err.code.as_str().to_owned(), err.message.into_owned());
+            return Err(Diagnostic { error_type, error_message });
+        };
+        let respond = service_fn(|request| self.respond(request));
+        let Ok(response) = Adapter::from(respond).call(LambdaEvent::new(request, context)).await;
+        Ok(response)
+    }
+
     /// Answers one request. Every outcome, refusal included, is a response.
     ///
     /// # Errors
@@ -166,6 +195,11 @@ impl<F: HttpFunction> App<F> {
         reply.unwrap_or_else(|| Err(ApiError::new(ErrorCode::Busy)))
     }
 }
+
+/// An event that is not of the services above.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{UNEXPECTED_EVENT}")]
+struct UnexpectedEvent;
 
 fn refusal(err: &ApiError, request_id: &str) -> Response<Body> {
     let body = json!({ "code": err.code.as_str(), "message": err.message, "requestId": request_id });

@@ -18,6 +18,7 @@ pub use self::metric::{Gauge, Metric};
 use self::metric::{Metrics, is_metric};
 use crate::env::{ConfigError, Env};
 use crate::error::ApiError;
+use crate::wechat::AppId;
 
 const RUST_LOG: &str = "RUST_LOG";
 
@@ -81,6 +82,7 @@ pub(crate) fn request(
                 requestId = request_id,
                 status = status.as_u16(),
                 code = err.map(|err| err.code.as_str()),
+                appId = err.and_then(|err| err.app_id.as_ref()).map(AppId::as_str),
                 errcode = refusal.map(|refusal| refusal.errcode),
                 rid = refusal.and_then(|refusal| refusal.rid.as_deref()),
                 cause = err.and_then(ApiError::cause),
@@ -89,12 +91,14 @@ pub(crate) fn request(
             )
         };
     }
+    // A protocol of WeChat's may want another status than the code's own.
+    let is_fault = status.is_server_error() || err.is_some_and(|err| err.code.status().is_server_error());
     match status.as_u16() {
-        ..500 => line!(info),
+        ..500 if !is_fault => line!(info),
         503 => line!(warn),
         _ => line!(error),
     }
-    if status.is_server_error() {
+    if is_fault {
         Metric::Fault.count(function, request_id);
     }
 }

@@ -28,7 +28,7 @@ const SECRETS_MANAGER: &str = "secretsmanager";
 const WECHATPAY: &str = "wechatpay";
 
 const TABLE: &str = "wechat-functions";
-const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"},{"appId":"wx1123456789abcdef","appSecret":"1123456789abcdef","kind":"official-account"}]"#;
+const APPS: &str = r#"[{"appId":"wx0123456789abcdef","appSecret":"0123456789abcdef","kind":"mini-program"},{"appId":"wx1123456789abcdef","appSecret":"1123456789abcdef","kind":"official-account","tickets":["wx_card","jsapi"]}]"#;
 const SEAL_KEY: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 const USER_ID: &str = "u_0123456789abcdefghijkl";
 /// In the year 2100: no session here expires.

@@ -119,7 +119,7 @@ async fn a_binary_logs_json_lines_without_secrets_at_trace() {
 
     let lines = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("{line}")));
     let requests = lines.filter(|line| line["message"] == "request" && line["function"] == "login");
-    assert_eq!(requests.count(), 4);
+    assert_eq!(requests.count(), 5);
     for secret in secrets {
         assert!(!written.contains(&secret), "{secret} in {written}");
     }

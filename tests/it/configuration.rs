@@ -94,6 +94,46 @@ async fn a_secret_that_fits_into_no_url_is_malformed() {
 }
 
 #[tokio::test]
+async fn tickets_are_those_of_an_official_account() {
+    let apps =
+        |kind: &str, tickets: Value| json!([{ "appId": "wx1", "appSecret": "s", "kind": kind, "tickets": tickets }]);
+    for (tickets, expected) in [
+        (json!(["access_token"]), "the tickets of app 1 are not a list of wx_card and jsapi"),
+        (json!(["wx_card", "wx_card"]), "the tickets of app 1 are not a list of wx_card and jsapi"),
+        (json!(["canary"]), "expected a JSON array"),
+        (json!("wx_card"), "expected a JSON array"),
+    ] {
+        let problem = problem("WECHAT_APPS", &apps("official-account", tickets).to_string()).await;
+        assert!(problem.starts_with(&format!("WECHAT_APPS is malformed: {expected}")), "{problem}");
+    }
+    for kind in ["mini-program", "mobile-app"] {
+        let problem = problem("WECHAT_APPS", &apps(kind, json!(["wx_card"])).to_string()).await;
+        assert_eq!(problem, "WECHAT_APPS is malformed: app 1 has tickets, and is no official account");
+    }
+}
+
+/// As they come from a console or a file. Inside of a text, nothing is looked at.
+#[tokio::test]
+async fn a_blank_around_an_app_id_or_a_secret_is_refused_at_start_and_named() {
+    let app = |id: &str, secret: &str| json!({ "appId": id, "appSecret": secret, "kind": "mini-program" });
+    for around in
+        [" canary", "canary ", "\ncanary", "canary\r\n", "canary\t", "\u{a0}canary", "canary\u{3000}", "\u{feff}canary"]
+    {
+        for (field, apps) in [
+            ("appId", json!([app("wx1", "s"), app(around, "s")])),
+            ("appSecret", json!([app("wx1", "s"), app("wx2", around)])),
+        ] {
+            let problem = problem("WECHAT_APPS", &apps.to_string()).await;
+            let expected = format!("WECHAT_APPS is malformed: the {field} of app 2 begins or ends with a blank");
+            assert_eq!(problem, expected, "{around:?}");
+        }
+    }
+    let mut env = env();
+    env.set("WECHAT_APPS", json!([app("w x", "s s")]).to_string());
+    start::<login::Login>(env).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_endpoint_is_used_as_it_is_understood() {
     // What surrounds a URL in a file belongs to no request.
     let mut env = secrets_manager("apps", "seal").await;

@@ -46,7 +46,11 @@ fn every_field_that_is_wrong_is_named() {
     let public = PayVectors::default().key("platform_public_key");
     for (field, values, expected) in [
         ("mchId", &["", "1 2", "1\"2", "1,2", "1\n2", &"1".repeat(33)][..], InvalidMerchant::MchId),
-        ("serialNo", &["", "a b", "a\"b", "a,b", "é"], InvalidMerchant::SerialNo),
+        (
+            "serialNo",
+            &["", "a b", "a\"b", "a,b", "é", "408B07E", "PUB_KEY_ID_1", &"A".repeat(41)],
+            InvalidMerchant::SerialNo,
+        ),
         ("apiV3Key", &["", "hunter2", &"x".repeat(31), &"x".repeat(33)], InvalidMerchant::ApiV3Key),
         ("privateKey", &["", "hunter2", &public], InvalidMerchant::PrivateKey),
         ("publicKey", &["", "hunter2"], InvalidMerchant::PublicKey),

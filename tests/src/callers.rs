@@ -130,6 +130,15 @@ impl World {
         table.client().put_item().table_name(table.name()).set_item(Some(row.collect())).send().await.unwrap();
     }
 
+    /// Writes a text over an attribute of a row, as somebody might by hand.
+    pub async fn set_text(&self, pk: &str, sk: &str, name: &str, value: &str) {
+        let table = self.table();
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = table.client().update_item().table_name(table.name()).key("pk", text(pk)).key("sk", text(sk));
+        let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        update.expression_attribute_values(":value", text(value)).send().await.unwrap();
+    }
+
     /// Deletes a row, as somebody might by hand.
     pub async fn delete(&self, pk: &str, sk: &str) {
         let table = self.table();

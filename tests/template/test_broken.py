@@ -327,6 +327,13 @@ class Broken(unittest.TestCase):
         path = "StuckAlarm/Properties/MetricName"
         self.assert_found_with(path, "Sticky", "StuckAlarm is about Sticky, which nobody writes", Live="true")
         self.assert_found_with("StuckAlarm/Properties/AlarmActions", [], "nobody hears of StuckAlarm", Live="true")
+        for name in ("TokenExpiringAlarm", "RefreshFailedAlarm"):
+            found = f"{name} does not ask about each app of this stack"
+            self.assert_found_with(f"{name}/Properties/Metrics", [], found, Live="true")
+            of_all = [{"Id": "x", "Period": 60, "Expression": 'SELECT MIN(TokenSecondsLeft) FROM "WechatFunctions/x"'}]
+            self.assert_found_with(f"{name}/Properties/Metrics", of_all, found, Live="true")
+            path = f"{name}/Properties/TreatMissingData"
+            self.assert_found_with(path, "breaching", f"{name} sounds for an app that is gone", Live="true")
         path = "DeadLettersAlarm/Properties/Dimensions"
         self.assert_found_with(
             path, [{"Name": "QueueName", "Value": "x"}], "DeadLettersAlarm is about ['x']", Live="true"

@@ -13,7 +13,7 @@ use shared::session::authenticate;
 use shared::setup::Setup;
 use shared::store::{Card, Cards, Codes, Session, Sessions, Users};
 use shared::tokens::Tokens;
-use shared::wechat::{Apps, OfficialAccountId, OpenId, is_card_id};
+use shared::wechat::{AppId, Apps, OfficialAccountId, OpenId, is_card_id};
 
 use crate::card_ext::{BeginTimestamp, CardCode, CardId, Extension, OuterStr};
 
@@ -75,12 +75,13 @@ impl HttpFunction for CardExt {
         let code = self.code(call, &session, &card, input.code).await?;
         // That no such account is configured is nothing that a client could mend.
         let account = self.apps.official_account(card.app_id.as_deref());
-        let account = account.ok_or_else(|| ApiError::new(ErrorCode::Misconfigured))?;
+        let account = account.ok_or_else(|| no_account(&card))?;
         let openid = match input.openid {
             Some(true) => Some(self.openid(call, &session, &account).await?),
             Some(false) | None => None,
         };
-        let ticket = self.tokens.wx_card(&account, call.deadline()).await?;
+        let ticket = self.tokens.wx_card(&account, call.deadline()).await;
+        let ticket = ticket.map_err(|err| ApiError::from(err).of_app(account.as_app_id()))?;
         let extension = Extension {
             card_id: &input.card_id,
             code: code.as_deref(),
@@ -90,6 +91,19 @@ impl HttpFunction for CardExt {
         };
         let card_ext = extension.sign(&ticket, self.clock.timestamp());
         Ok(CardExtReply { card_id: input.card_id.as_str().to_owned(), card_ext })
+    }
+}
+
+/// The card's own account, or any where it names none, is not configured.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the official account of the card is not in WECHAT_APPS")]
+struct NoAccount;
+
+fn no_account(card: &Card) -> ApiError {
+    let err = ApiError::new(ErrorCode::Misconfigured).with_source(NoAccount);
+    match &card.app_id {
+        Some(app_id) => err.of_app(&AppId::new(app_id)),
+        None => err,
     }
 }
 

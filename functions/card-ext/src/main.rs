@@ -1,7 +1,8 @@
 //! The function on Lambda.
 
 use card_ext::CardExt;
-use lambda_http::{Error, run, service_fn};
+use lambda_http::lambda_runtime::run;
+use lambda_http::{Error, service_fn};
 use shared::http::{App, HttpFunction as _};
 use shared::setup::Setup;
 
@@ -9,5 +10,5 @@ use shared::setup::Setup;
 async fn main() -> Result<(), Error> {
     let setup = Setup::from_process(CardExt::NAME)?;
     let app = App::<CardExt>::start(&setup).await?;
-    run(service_fn(|request| app.respond(request))).await
+    run(service_fn(|event| app.invoke(event))).await
 }

@@ -93,7 +93,7 @@ impl Attempt<'_> {
     async fn not_prepaid(&self, mut order: Order, err: PayError) -> Result<Step, ApiError> {
         let refusal = err.refusal().map_or(Refusal::Passing, Refusal::of);
         if refusal == Refusal::Passing {
-            return Err(ApiError::from_pay(err));
+            return Err(ApiError::from_pay(err).of_app(&order.app_id));
         }
         let (function, deadline, asked_at) = (self.function, self.call.deadline(), order.prepay_asked_at);
         // Whoever has asked before: this is news.
@@ -103,9 +103,11 @@ impl Attempt<'_> {
         }
         match (refusal, asked) {
             (Refusal::Doubtful | Refusal::Final, Asked::NoSuchOrder) => self.end(order, asked_at, err).await,
-            (Refusal::Final, _) => Err(ApiError::from_pay(err)),
+            (Refusal::Final, _) => Err(ApiError::from_pay(err).of_app(&order.app_id)),
             // Signed: it is not paid and not closed. So either our request is wrong, or one of the two answers was.
-            (Refusal::Doubtful | Refusal::Used, Asked::Agreed | Asked::NoSuchOrder) => Err(ApiError::from_pay(err)),
+            (Refusal::Doubtful | Refusal::Used, Asked::Agreed | Asked::NoSuchOrder) => {
+                Err(ApiError::from_pay(err).of_app(&order.app_id))
+            }
             (_, Asked::NoAnswer(err)) => Err(unavailable(err)),
             (_, _) => Err(unavailable(err)),
         }
@@ -129,7 +131,7 @@ impl Attempt<'_> {
             cause,
             "an order that WeChat Pay refuses has ended"
         );
-        Err(ApiError::from_pay(err))
+        Err(ApiError::from_pay(err).of_app(&order.app_id))
     }
 
     /// An order that can no longer be paid, and was not paid as far as we know.

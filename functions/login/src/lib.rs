@@ -73,7 +73,7 @@ impl HttpFunction for Login {
             Err(LoginError::Wechat(err)) => {
                 self.egress_ips.report(call.function(), call.request_id(), &app.app_id, &err);
                 quota::report(call.function(), call.request_id(), &app.app_id, &err, per_minute(app.kind));
-                return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid));
+                return Err(ApiError::from_wechat(err, ErrorCode::LoginCodeInvalid).of_app(&app.app_id));
             }
         };
         conflict::report(call, &login.user.id, login.conflict.as_ref());

@@ -6,9 +6,9 @@ use shared::cause;
 use shared::deadline::Deadline;
 use shared::healing::Asked;
 use shared::settlement::Work;
-use shared::store::StoreError;
 use shared::store::orders::{Fact, Happening, Order, OrderState, Source};
 use shared::store::sweep::Due;
+use shared::store::{Corrupt, StoreError};
 use shared::wechatpay::v3::{PayCode, PayError};
 
 use crate::OrderSweeper;
@@ -23,7 +23,7 @@ const FOR_THE_TABLE: Duration = Duration::from_secs(2);
 
 impl OrderSweeper {
     pub(crate) async fn order(&self, due: &Due, run: &Run<'_>, deadline: Deadline) -> Result<Outcome, StoreError> {
-        let time_expire = due.time_expire.ok_or(StoreError::Corrupt("timeExpire"))?;
+        let time_expire = due.time_expire.ok_or_else(|| Corrupt::order(&due.out_trade_no, "timeExpire"))?;
         let turn = self.orders.sweep_turn(due, time_expire, self.clock.moment(), deadline).await?;
         let Some(mut order) = turn else { return Ok(Outcome::Skipped) };
         let asked = self.healer.ask_now(&self.pay, &mut order, run.work, deadline).await?;

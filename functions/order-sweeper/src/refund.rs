@@ -4,9 +4,9 @@
 use shared::clock::Moment;
 use shared::deadline::Deadline;
 use shared::healing::AskedRefund;
-use shared::store::StoreError;
 use shared::store::refunds::RefundState;
 use shared::store::sweep::Due;
+use shared::store::{Corrupt, StoreError};
 use shared::wechatpay::OutRefundNo;
 
 use crate::OrderSweeper;
@@ -26,7 +26,7 @@ impl OrderSweeper {
         // What was reserved may have been asked for long after that.
         let asked_at = refund.asked_at.map_or(refund.created_at, Moment::as_timestamp);
         let found = self.orders.find(&due.out_trade_no, deadline).await?;
-        let mut order = found.ok_or(StoreError::Corrupt("outTradeNo"))?;
+        let mut order = found.ok_or_else(|| Corrupt::order(&due.out_trade_no, "outTradeNo"))?;
         Ok(match self.healer.ask_refund(&self.pay, &mut order, refund, run.work, deadline).await? {
             AskedRefund::Agreed(state) if state.is_settled() => Outcome::Healed,
             AskedRefund::Agreed(_) => {

@@ -64,7 +64,7 @@ impl HttpFunction for PayNotify {
     async fn call(&self, call: &Call) -> Result<(), ApiError> {
         match self.open(call).await? {
             Ok(notification) => self.take(&notification, call).await,
-            Err(reason) => Err(refuse(reason, call)),
+            Err(reason) => Err(self.refuse(reason, call).await?),
         }
     }
 
@@ -76,6 +76,7 @@ impl HttpFunction for PayNotify {
             return response;
         };
         let status = match err.code.status() {
+            _ if is_not_verified(err) => ErrorCode::NotVerified.status(),
             status if status.is_client_error() => status,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -95,6 +96,29 @@ impl PayNotify {
             }
             outcome => Ok(outcome),
         }
+    }
+
+    /// The refusal of what is not verified, which tells the sender nothing of the reason.
+    ///
+    /// What is no forgery, because it does not claim to be signed, is counted apart. Where a public key is named and there
+    /// is no key at all to verify anything with, the log says `misconfigured`. As long as there is one, it does not: a
+    /// stranger may name any key.
+    async fn refuse(&self, reason: NotVerified, call: &Call) -> Result<ApiError, StoreError> {
+        let (function, request_id, refusal) = (Self::NAME, call.request_id(), ApiError::new(ErrorCode::NotVerified));
+        if version_2::is_notice(call.headers(), call.body()) {
+            tracing::warn!(
+                function,
+                requestId = request_id,
+                "a notice of version 2 came: was something refunded by hand?"
+            );
+            Metric::NotificationOfVersion2.count(function, request_id);
+            return Ok(refusal.with_source(OfVersion2));
+        }
+        Metric::NotificationRefused.count(function, request_id);
+        let names_key = matches!(reason, NotVerified::UnknownPublicKey(_));
+        let refusal = refusal.with_source(reason);
+        let has_no_key = names_key && self.keys.has_none(call.deadline()).await?;
+        Ok(if has_no_key { ApiError { code: ErrorCode::Misconfigured, ..refusal } } else { refusal })
     }
 
     /// Works on what WeChat Pay has signed. What is of no order of ours is kept for a person.
@@ -144,16 +168,9 @@ impl PayNotify {
     }
 }
 
-/// The sender is told nothing. What is no forgery, because it does not claim to be signed, is counted apart.
-fn refuse(reason: NotVerified, call: &Call) -> ApiError {
-    let (function, request_id, refusal) = (PayNotify::NAME, call.request_id(), ApiError::new(ErrorCode::NotVerified));
-    if version_2::is_notice(call.headers(), call.body()) {
-        tracing::warn!(function, requestId = request_id, "a notice of version 2 came: was something refunded by hand?");
-        Metric::NotificationOfVersion2.count(function, request_id);
-        return refusal.with_source(OfVersion2);
-    }
-    Metric::NotificationRefused.count(function, request_id);
-    refusal.with_source(reason)
+/// Whether it is the signature that is refused, whatever the code for the log is.
+fn is_not_verified(err: &ApiError) -> bool {
+    err.source.as_deref().is_some_and(|source| source.is::<NotVerified>())
 }
 
 /// What WeChat Pay tells of.

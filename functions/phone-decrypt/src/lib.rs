@@ -98,11 +98,12 @@ impl PhoneDecrypt {
     ) -> Result<PhoneNumber, ApiError> {
         let deadline = call.deadline().leaving(STORE_RESERVE);
         let ask = async |token| self.wechat.getuserphonenumber(&token, code, &session.openid, deadline).await;
-        let answer = self.tokens.with_access_token(app, deadline.leaving(CALL_RESERVE), ask).await?;
+        let answer = self.tokens.with_access_token(app, deadline.leaving(CALL_RESERVE), ask).await;
+        let answer = answer.map_err(|err| ApiError::from(err).of_app(app.as_app_id()))?;
         answer.map_err(|err| {
             self.egress_ips.report(call.function(), call.request_id(), &session.app_id, &err);
             quota::report(call.function(), call.request_id(), &session.app_id, &err, PerMinute::OfApp);
-            refusal(err)
+            refusal(err).of_app(app.as_app_id())
         })
     }
 

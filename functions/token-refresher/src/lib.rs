@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod kept;
 mod refresh;
 
 use std::sync::Arc;
@@ -141,19 +142,32 @@ impl TokenRefresher {
     /// What is due of an app: its token first, because its tickets need that.
     async fn refresh_due(&self, app: &App, invocation: &Invocation) -> Vec<TokenResult> {
         let task = Task { app, invocation, deadline: invocation.deadline().leaving(REPLY_RESERVE) };
-        let due = async |kind| {
-            let outcome = self.refresher.refresh(task, kind, &Want::NotDue).await;
-            let left = match &outcome {
-                Ok(refreshed) => Some(self.refresher.left(refreshed)),
-                Err(_) => self.refresher.left_in_table(task, kind).await,
-            };
-            let refreshed = |refreshed: Refreshed| refreshed.is_new.then_some(refreshed);
-            self.result(app, kind, outcome.map(refreshed), left)
-        };
         let Some((&token, tickets)) = TokenKind::of(app.kind).split_first() else { return Vec::new() };
-        let token = due(token).await;
-        let tickets = join_all(tickets.iter().map(|&ticket| due(ticket))).await;
-        [vec![token], tickets].concat()
+        let token = self.due(task, token).await;
+        let tickets = join_all(tickets.iter().map(|&ticket| self.due_ticket(task, ticket))).await;
+        std::iter::once(token).chain(tickets.into_iter().flatten()).collect()
+    }
+
+    /// The same of a ticket, if it is one that is kept.
+    async fn due_ticket(&self, task: Task<'_>, ticket: TokenKind) -> Option<TokenResult> {
+        match self.refresher.keeps(task, ticket).await {
+            Ok(true) => Some(self.due(task, ticket).await),
+            Ok(false) => None,
+            Err(err) => {
+                let left = self.refresher.left_in_table(task, ticket).await;
+                Some(self.result(task.app, ticket, Err(err.into()), left))
+            }
+        }
+    }
+
+    async fn due(&self, task: Task<'_>, kind: TokenKind) -> TokenResult {
+        let outcome = self.refresher.refresh(task, kind, &Want::NotDue).await;
+        let left = match &outcome {
+            Ok(refreshed) => Some(self.refresher.left(refreshed)),
+            Err(_) => self.refresher.left_in_table(task, kind).await,
+        };
+        let refreshed = |refreshed: Refreshed| refreshed.is_new.then_some(refreshed);
+        self.result(task.app, kind, outcome.map(refreshed), left)
     }
 
     fn result(
@@ -169,10 +183,14 @@ impl TokenRefresher {
     }
 }
 
-/// Tells how much is left of what ends first, for an alarm that sounds while there is time.
+/// Tells how much is left of what ends first, app by app, for an alarm that sounds while there is time.
 fn tell_what_is_left(results: &[TokenResult], invocation: &Invocation) {
-    if let Some(least) = least_left(results) {
-        Gauge::TokenSecondsLeft.tell(invocation.function(), invocation.request_id(), least.as_secs());
+    // Those of an app are one behind the other.
+    for of_app in results.chunk_by(|one, other| one.app_id == other.app_id) {
+        if let (Some(first), Some(least)) = (of_app.first(), least_left(of_app)) {
+            let (function, request_id) = (invocation.function(), invocation.request_id());
+            Gauge::TokenSecondsLeft.tell(function, request_id, &first.app_id, least.as_secs());
+        }
     }
 }
 

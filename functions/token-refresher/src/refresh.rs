@@ -35,9 +35,9 @@ const TICKET_WAITS_FOR_TOKEN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Refresher {
     pub(crate) wechat: WechatClient,
-    rows: TokenRows,
+    pub(crate) rows: TokenRows,
     egress_ips: EgressIps,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// Whose token, for which invocation, until when.

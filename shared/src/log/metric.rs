@@ -96,7 +96,7 @@ impl Metric {
 /// A metric that is a measure, and no count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauge {
-    /// The seconds that are left of the token or ticket that ends first.
+    /// The seconds that are left of an app's token or ticket that ends first.
     TokenSecondsLeft,
 }
 
@@ -108,10 +108,10 @@ impl Gauge {
         }
     }
 
-    /// Tells how much it is now.
-    pub fn tell(self, function: &str, request_id: &str, value: u64) {
+    /// Tells how much it is now, of an app.
+    pub fn tell(self, function: &str, request_id: &str, app_id: &str, value: u64) {
         let (metric, unit) = self.parts();
-        tracing::info!(target: METRIC, metric, unit, value, function, requestId = request_id, "metric");
+        tracing::info!(target: METRIC, metric, unit, value, function, requestId = request_id, appId = app_id, "metric");
     }
 }
 
@@ -153,12 +153,15 @@ impl<S: Subscriber, W: for<'a> MakeWriter<'a> + 'static> Layer<S> for Metrics<W>
         let Some(name) = fields.texts.remove("metric") else { return };
         let unit = fields.texts.remove("unit").unwrap_or_else(|| COUNT.to_owned());
         let now = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        // The first is the sum of all functions: an alarm on that is one, and not one for each function. What is about one
+        // app is a series of that app too, so that an alarm that asks for each app finds out which it is.
+        let dimensions: &[&[&str]] =
+            if fields.texts.contains_key("appId") { &[&[], &["function"], &["appId"]] } else { &[&[], &["function"]] };
         let directive = json!({
             "Timestamp": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             "CloudWatchMetrics": [{
                 "Namespace": self.namespace,
-                // The first is the sum of all functions: an alarm on that is one, and not one for each function.
-                "Dimensions": [[], ["function"]],
+                "Dimensions": dimensions,
                 "Metrics": [{ "Name": name, "Unit": unit }],
             }],
         });

@@ -107,7 +107,7 @@ fn read(card_id: &str, row: &Item) -> Result<Card, StoreError> {
         None | Some("wechat") => Codes::Wechat,
         Some("server") => Codes::Server,
         Some("client") => Codes::Client,
-        Some(_) => return Err(StoreError::Corrupt(CODES)),
+        Some(_) => return Err(row.corrupt(CODES)),
     };
     let app_id = row.optional_str(APP_ID)?.map(str::to_owned);
     Ok(Card { id: card_id.to_owned(), app_id, codes })

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::StoreError;
+use super::{Corrupt, StoreError};
 use crate::clock::Timestamp;
 
 /// Names of attributes that more than one kind of row has.
@@ -107,28 +107,35 @@ impl Item {
         self.0
     }
 
+    /// That an attribute is not there, or not what it has to be.
+    pub(super) fn corrupt(&self, attribute: &'static str) -> StoreError {
+        let text = |name: &str| self.0.get(name)?.as_s().ok();
+        let key = text(attr::PK).zip(text(attr::SK)).map(|(pk, sk)| Key::new(pk.clone(), sk));
+        key.map_or_else(|| Corrupt::unnamed(attribute), |key| Corrupt::of(&key, attribute)).into()
+    }
+
     pub(super) fn key(&self) -> Result<Key, StoreError> {
         Ok(Key::new(self.str(attr::PK)?.to_owned(), self.str(attr::SK)?))
     }
 
     pub(super) fn str(&self, name: &'static str) -> Result<&str, StoreError> {
-        self.optional_str(name)?.ok_or(StoreError::Corrupt(name))
+        self.optional_str(name)?.ok_or_else(|| self.corrupt(name))
     }
 
     pub(super) fn optional_str(&self, name: &'static str) -> Result<Option<&str>, StoreError> {
         let value = self.0.get(name).map(AttributeValue::as_s).transpose();
-        value.map(|text| text.map(String::as_str)).map_err(|_| StoreError::Corrupt(name))
+        value.map(|text| text.map(String::as_str)).map_err(|_| self.corrupt(name))
     }
 
     pub(super) fn optional_bytes(&self, name: &'static str) -> Result<Option<&[u8]>, StoreError> {
         let value = self.0.get(name).map(AttributeValue::as_b).transpose();
-        value.map(|blob| blob.map(AsRef::as_ref)).map_err(|_| StoreError::Corrupt(name))
+        value.map(|blob| blob.map(AsRef::as_ref)).map_err(|_| self.corrupt(name))
     }
 
     /// What is not there is false.
     pub(super) fn is_true(&self, name: &'static str) -> Result<bool, StoreError> {
         let value = self.0.get(name).map(AttributeValue::as_bool).transpose();
-        value.map(|value| value == Some(&true)).map_err(|_| StoreError::Corrupt(name))
+        value.map(|value| value == Some(&true)).map_err(|_| self.corrupt(name))
     }
 
     /// Reads each map of a list.
@@ -137,14 +144,21 @@ impl Item {
         name: &'static str,
         read: impl Fn(&Self) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let corrupt = || StoreError::Corrupt(name);
+        let corrupt = || self.corrupt(name);
         let list = self.0.get(name).and_then(|value| value.as_l().ok()).ok_or_else(corrupt)?;
-        let map = |value: &AttributeValue| read(&Self(value.as_m().map_err(|_| corrupt())?.clone()));
+        let map = |value: &AttributeValue| {
+            let map = Self(value.as_m().map_err(|_| corrupt())?.clone());
+            // What is inside has no key of its own.
+            read(&map).map_err(|err| match err {
+                StoreError::Corrupt(inside) => self.corrupt(inside.attribute()),
+                err => err,
+            })
+        };
         list.iter().map(map).collect()
     }
 
     pub(super) fn number<T: FromStr>(&self, name: &'static str) -> Result<T, StoreError> {
-        self.optional_number(name)?.ok_or(StoreError::Corrupt(name))
+        self.optional_number(name)?.ok_or_else(|| self.corrupt(name))
     }
 
     pub(super) fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
@@ -153,7 +167,7 @@ impl Item {
 
     pub(super) fn optional_number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, StoreError> {
         let parse = |value: &AttributeValue| value.as_n().ok()?.parse().ok();
-        self.0.get(name).map(|value| parse(value).ok_or(StoreError::Corrupt(name))).transpose()
+        self.0.get(name).map(|value| parse(value).ok_or_else(|| self.corrupt(name))).transpose()
     }
 
     /// Whether the row counts no more, deleted or not.

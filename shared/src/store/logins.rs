@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
 use super::call::{Condition, Pauses};
 use super::identities::{Known, Plan};
 use super::item::{Item, Key};
@@ -16,6 +15,7 @@ use super::links::{UnionIdConflict, link_was_refused};
 use super::sessions::{self, SessionToken, Sessions};
 use super::table::{Table, Transaction, Write};
 use super::users::{User, UserId, Users};
+use super::{Corrupt, StoreError};
 use crate::clock::{Clock, Timestamp};
 use crate::deadline::Deadline;
 use crate::seal::Sealer;
@@ -115,16 +115,16 @@ impl Logins {
         if row.is_expired(now)? {
             return Ok(Some(Recalled::Expired));
         }
-        let sealed = row.optional_bytes(SEALED)?.ok_or(StoreError::Corrupt(SEALED))?;
+        let sealed = row.optional_bytes(SEALED)?.ok_or_else(|| row.corrupt(SEALED))?;
         let opened = self.sealer.bound_to(code.expose().as_bytes()).open(sealed, &key.context(SEALED));
         let Some(record) = opened.and_then(|json| serde_json::from_slice::<CodeRecord>(&json).ok()) else {
             return Ok(Some(Recalled::Expired));
         };
-        self.resume(record, deadline).await.map(Some)
+        self.resume(&key, record, deadline).await.map(Some)
     }
 
-    async fn resume(&self, record: CodeRecord, deadline: Deadline) -> Result<Recalled, StoreError> {
-        let token = SessionToken::parse(&record.token).ok_or(StoreError::Corrupt(SEALED))?;
+    async fn resume(&self, key: &Key, record: CodeRecord, deadline: Deadline) -> Result<Recalled, StoreError> {
+        let token = SessionToken::parse(&record.token).ok_or_else(|| Corrupt::of(key, SEALED))?;
         let (hash, user_id) = (token.hash(), UserId::new(record.user_id));
         let reads = tokio::try_join!(self.sessions.find(&hash, deadline), self.users.find(&user_id, deadline))?;
         let (Some(session), Some(user)) = reads else { return Ok(Recalled::NoSession) };

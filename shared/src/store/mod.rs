@@ -6,6 +6,7 @@
 
 mod call;
 mod cards;
+mod corrupt;
 mod dynamodb;
 mod identities;
 mod item;
@@ -23,6 +24,7 @@ pub mod tokens;
 mod users;
 
 pub use cards::{Card, Cards, Codes};
+pub use corrupt::Corrupt;
 pub use links::UnionIdConflict;
 pub use logins::{Login, Logins, NewLogin, Recalled};
 pub use orders::Orders;
@@ -42,12 +44,18 @@ pub enum StoreError {
     #[error("the table was busy until the deadline ({0})")]
     Busy(String),
     /// A row that this code cannot have written.
-    #[error("a row has no valid attribute {0}")]
-    Corrupt(&'static str),
+    #[error("{0}")]
+    Corrupt(Corrupt),
     /// DynamoDB refuses the caller or does not know the table.
     #[error("DynamoDB refused: {0}")]
     Misconfigured(String),
     /// DynamoDB refuses the request for what it is.
     #[error("DynamoDB refused the request: {0}")]
     Refused(String),
+}
+
+impl From<Corrupt> for StoreError {
+    fn from(corrupt: Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
 }

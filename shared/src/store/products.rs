@@ -105,5 +105,5 @@ fn read(row: &Item) -> Result<Product, StoreError> {
 }
 
 pub(super) fn read_sku(row: &Item) -> Result<Sku, StoreError> {
-    Sku::try_from(row.str(SKU)?.to_owned()).map_err(|_| StoreError::Corrupt(SKU))
+    Sku::try_from(row.str(SKU)?.to_owned()).map_err(|_| row.corrupt(SKU))
 }

@@ -157,7 +157,7 @@ pub(super) fn own_turn(changed: Changed, token: &str) -> Result<Option<Item>, St
 
 fn read(item: &Item) -> Result<Due, StoreError> {
     let key = item.key()?;
-    let (out_trade_no, out_refund_no) = orders::numbers(&key).ok_or(StoreError::Corrupt(attr::SK))?;
+    let (out_trade_no, out_refund_no) = orders::numbers(&key).ok_or_else(|| item.corrupt(attr::SK))?;
     Ok(Due {
         out_trade_no,
         out_refund_no,

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::TokenKind;
 use crate::json::Object;
 use crate::secret::Secret;
 
@@ -71,6 +72,24 @@ pub struct App {
     pub app_secret: Secret,
     /// The app's kind.
     pub kind: AppKind,
+    /// The tickets that are kept fresh for an official account. Where nothing is said, it is those that something needs.
+    pub tickets: Option<Vec<TokenKind>>,
+}
+
+impl App {
+    /// Whether the list of tickets is one, for the app with that number.
+    fn check_tickets(&self, app: usize) -> Result<(), InvalidApps> {
+        let tickets = self.tickets.as_deref().unwrap_or_default();
+        let is_list = |(index, ticket)| {
+            ticket != &TokenKind::AccessToken && !tickets.iter().take(index).any(|other| other == ticket)
+        };
+        match tickets {
+            [] => Ok(()),
+            _ if self.kind != AppKind::OfficialAccount => Err(InvalidApps::NoTickets { app }),
+            _ if tickets.iter().enumerate().all(is_list) => Ok(()),
+            _ => Err(InvalidApps::Tickets { app }),
+        }
+    }
 }
 
 /// The apps that this backend serves.
@@ -85,7 +104,8 @@ impl Apps {
     ///
     /// # Errors
     ///
-    /// If it is not a JSON array of apps, or an id or secret is empty or too long, or an id is there twice.
+    /// If it is not a JSON array of apps, or an id or secret is empty, too long or has a blank around it, or an id is
+    /// there twice.
     pub fn parse(json: &Secret) -> Result<Self, InvalidApps> {
         // The error's own text could show a part of the value.
         let not_json = |err: serde_json::Error| InvalidApps::NotApps { line: err.line(), column: err.column() };
@@ -95,12 +115,17 @@ impl Apps {
             return Err(InvalidApps::None);
         }
         for (index, app) in apps.iter().enumerate() {
+            let texts = [("appId", app.app_id.as_str()), ("appSecret", app.app_secret.expose())];
+            if let Some((field, _)) = texts.into_iter().find(|(_, text)| has_blank_around(text)) {
+                return Err(InvalidApps::BlankAround { field, app: index + 1 });
+            }
             if app.app_id.as_str().is_empty() || app.app_secret.expose().is_empty() {
                 return Err(InvalidApps::EmptyText);
             }
             if app.app_id.as_str().len().max(app.app_secret.expose().len()) > LONGEST_TEXT {
                 return Err(InvalidApps::LongText);
             }
+            app.check_tickets(index + 1)?;
             if apps.iter().take(index).any(|other| other.app_id == app.app_id) {
                 return Err(InvalidApps::Repeated);
             }
@@ -137,22 +162,39 @@ impl Apps {
     }
 }
 
+/// Whether a text begins or ends with something that is not seen, as a text does that was copied from a console or is the
+/// whole of a file. WeChat's ids and secrets have none of it, and WeChat's refusals (40013, 40125) do not tell.
+fn has_blank_around(text: &str) -> bool {
+    // A byte order mark and a space without width are no white space to Unicode.
+    let is_blank = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{feff}' | '\u{200b}');
+    text.starts_with(is_blank) || text.ends_with(is_blank)
+}
+
 /// What is wrong with the value of `WECHAT_APPS`, without the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum InvalidApps {
+    /// `app` counts from 1.
+    #[error("the {field} of app {app} begins or ends with a blank")]
+    BlankAround { field: &'static str, app: usize },
     #[error("an appId or appSecret is empty")]
     EmptyText,
     #[error("an appId or appSecret is longer than 256 bytes")]
     LongText,
     #[error("there is no app in it")]
     None,
+    /// `app` counts from 1.
+    #[error("app {app} has tickets, and is no official account")]
+    NoTickets { app: usize },
     #[error(
-        r#"expected a JSON array of {{"appId","appSecret","kind"}}, kind one of mini-program, official-account, mobile-app (line {line}, column {column})"#
+        r#"expected a JSON array of {{"appId","appSecret","kind","tickets"?}}, kind one of mini-program, official-account, mobile-app, tickets a list of wx_card, jsapi (line {line}, column {column})"#
     )]
     NotApps { line: usize, column: usize },
     #[error("an appId is there twice")]
     Repeated,
+    /// `app` counts from 1.
+    #[error("the tickets of app {app} are not a list of wx_card and jsapi, each once at most")]
+    Tickets { app: usize },
 }
 
 #[cfg(test)]

@@ -39,6 +39,30 @@ impl PublicKey {
     }
 }
 
+/// What the id of every public key of WeChat Pay begins with. Source: WeChat Pay v3, "WeChat Pay public key".
+pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+
+/// Characters of an id that may be shown. Real ones have 39 to 44.
+const LONGEST_SHOWN_ID: usize = 64;
+
+/// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, whoever sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKeyId(String);
+
+impl PublicKeyId {
+    /// The id in a text, if it is one.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(PUBLIC_KEY_ID)?;
+        let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        (is_id && text.len() <= LONGEST_SHOWN_ID).then(|| Self(text.to_owned()))
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What an X.509 certificate says, as far as it is used here: nobody follows a chain. That it is WeChat Pay's is known
 /// by the way in which it came.
 pub(super) struct X509 {
@@ -101,6 +125,11 @@ impl Keyring {
         let configured = self.configured.iter().find(|(other, _)| other == serial).map(|(_, key)| key.clone());
         let certificate = |other: &Certificate| other.serial == serial && now < other.expires_at;
         configured.or_else(|| self.known().into_iter().find(certificate).map(|certificate| certificate.key))
+    }
+
+    /// Whether nothing can be verified with it.
+    pub(super) fn is_empty(&self, now: Timestamp) -> bool {
+        self.configured.is_empty() && self.known().iter().all(|certificate| certificate.expires_at <= now)
     }
 
     fn known(&self) -> Vec<Certificate> {

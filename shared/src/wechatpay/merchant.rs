@@ -1,6 +1,7 @@
 //! The merchant that this backend is paid as.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::keyring::PUBLIC_KEY_ID;
 use super::{ApiV3Key, Keyring, MchId, PublicKey};
 use crate::json::Object;
 use crate::secret::Secret;
@@ -21,11 +23,13 @@ use crate::wechat::is_visible_ascii;
 /// Characters of an mchid. Source: WeChat Pay v3, "JSAPI order".
 const LONGEST_MCH_ID: usize = 32;
 
-/// Characters of a serial number, or of a public key's id. Real ones have 40 and 44; each has to fit into a header.
-const LONGEST_SERIAL: usize = 128;
+/// Characters of a public key's id. Real ones have 39 to 44; it has to fit into a header.
+const LONGEST_PUBLIC_KEY_ID: usize = 128;
 
-/// What the id of every public key of WeChat Pay begins with. Source: WeChat Pay v3, "WeChat Pay public key".
-const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+/// Hexadecimal digits of the serial number of a certificate: 20 octets at most, and WeChat Pay's merchant certificates have
+/// as many. Source: RFC 5280, 4.1.2.2; WeChat Pay v3, "How to view the serial number of a certificate". With less than 4
+/// octets it is a slip.
+const SERIAL_DIGITS: RangeInclusive<usize> = 8..=40;
 
 /// A merchant that signs: who it is, what it signs with, and what WeChat Pay signs and encrypts with for it.
 pub struct Merchant {
@@ -134,10 +138,11 @@ impl Merchant {
         let mut value = Value3::read(json)?;
         let private_pem = value.private_key.take().ok_or(InvalidMerchant::NoPrivateKey)?;
         let serial_no = value.serial_no.take().ok_or(InvalidMerchant::NoSerialNo)?;
-        if !is_header_text(&serial_no, LONGEST_SERIAL) {
+        if !is_serial_no(&serial_no) {
             return Err(InvalidMerchant::SerialNo);
         }
         let private_key = private_key(&private_pem).ok_or(InvalidMerchant::PrivateKey)?;
+        let serial_no = serial_no.to_ascii_uppercase();
         Ok(Self { verifier: Verifier::of(value)?, serial_no, private_key, signs: OnceLock::new() })
     }
 
@@ -151,7 +156,8 @@ impl Merchant {
         &self.verifier.mch_id
     }
 
-    /// The serial number of the merchant's certificate, which WeChat Pay checks its signatures with.
+    /// The serial number of the merchant's certificate, in hexadecimal digits of upper case, which WeChat Pay checks its
+    /// signatures with.
     pub fn serial_no(&self) -> &str {
         &self.serial_no
     }
@@ -187,7 +193,7 @@ pub struct CannotSign;
 
 /// A public key of WeChat Pay's and what it is called.
 fn public_key(id: String, pem: &str) -> Result<(String, PublicKey), InvalidMerchant> {
-    if !id.starts_with(PUBLIC_KEY_ID) || !is_header_text(&id, LONGEST_SERIAL) {
+    if !id.starts_with(PUBLIC_KEY_ID) || !is_header_text(&id, LONGEST_PUBLIC_KEY_ID) {
         return Err(InvalidMerchant::PublicKeyId);
     }
     let key = PublicKey::from_pem(pem).ok_or(InvalidMerchant::PublicKey)?;
@@ -197,6 +203,11 @@ fn public_key(id: String, pem: &str) -> Result<(String, PublicKey), InvalidMerch
 /// Visible ASCII that does not end a quoted item of `Authorization`, nor look like two headers in one.
 fn is_header_text(text: &str, longest: usize) -> bool {
     is_visible_ascii(text, longest) && !text.contains(['"', ',', '\\'])
+}
+
+/// Whether a text can be the serial number of a certificate: hexadecimal digits and nothing between them.
+fn is_serial_no(text: &str) -> bool {
+    SERIAL_DIGITS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A key of RSA from 2048 to 4096 bits, in PKCS#8 (what the merchant platform makes) or PKCS#1.
@@ -246,7 +257,7 @@ pub enum InvalidMerchant {
     PublicKey,
     #[error("publicKeyId has to begin with PUB_KEY_ID_, and be visible ASCII without `\"`, `,` and `\\`")]
     PublicKeyId,
-    #[error("serialNo has to be 1 to 128 visible ASCII characters without `\"`, `,` and `\\`")]
+    #[error("serialNo has to be the serial number of the merchant's certificate: 8 to 40 hexadecimal digits")]
     SerialNo,
     #[error("mode v2 is not supported yet")]
     Version2,

@@ -9,7 +9,7 @@ mod trade;
 pub mod v3;
 
 pub use api_v3_key::ApiV3Key;
-pub use keyring::{Certificate, Keyring, PublicKey};
+pub use keyring::{Certificate, Keyring, PublicKey, PublicKeyId};
 pub use merchant::{CannotSign, InvalidMerchant, Merchant, Verifier};
 pub use notify_url::{InvalidNotifyUrl, NotifyUrl};
 pub use refund::{OutRefundNo, RefundResult, RefundStatus};

@@ -1,6 +1,7 @@
 //! The keys of WeChat Pay: platform certificates, the public key, and both.
 
 mod lists;
+mod missing;
 mod modes;
 mod notifications;
 mod published;

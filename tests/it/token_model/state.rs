@@ -185,6 +185,8 @@ impl Row {
             claimed_until: self.claimed_until,
             failure: self.failure.map(|(times, not_before)| Failure { reason: Reason::NoAnswer, times, not_before }),
             stands_by: self.stands_by.map(|(number, until)| (hash(number), until)),
+            // It decides nothing here.
+            wanted_at: None,
         }
     }
 }

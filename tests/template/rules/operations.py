@@ -19,6 +19,11 @@ PAYMENT_ALARMS = {
     "SweepIncompleteAlarm",
     "SweeperSilentAlarm",
 }
+# Alarms on a query: what it has to ask of a metric, whose series have one app each.
+QUERY_ALARMS = {
+    "TokenExpiringAlarm": 'SELECT MIN(TokenSecondsLeft) FROM SCHEMA("{}", appId) GROUP BY appId ORDER BY MIN() ASC',
+    "RefreshFailedAlarm": 'SELECT SUM(RefreshFailed) FROM SCHEMA("{}", appId) GROUP BY appId ORDER BY SUM() DESC',
+}
 # Events that are not over because no other one has come since: no mail says that they are.
 EVENT_ALARMS = {"IdentityConflictAlarm", "PaidAfterClosedAlarm", "PaymentQuarantinedAlarm", "RefundAbnormalAlarm"}
 
@@ -84,6 +89,18 @@ def every_alarm_is_about_this_stack(stack):
     namespace = stack.properties("LoginFunction")["Environment"]["Variables"]["METRICS_NAMESPACE"]
     for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
+        if name in QUERY_ALARMS:
+            # One expression, with a period of its own, is what an alarm for each series of a query takes.
+            expected = {"Expression": QUERY_ALARMS[name].format(namespace), "Period": 60}
+            queries = [{key: query.get(key) for key in expected} for query in properties.get("Metrics", [])]
+            if queries != [expected] or "MetricName" in properties:
+                yield f"{name} does not ask about each app of this stack"
+            metric = re.search(r"\((\w+)\)", QUERY_ALARMS[name])[1]
+            if f'"{metric}"' not in written or '&["appId"]' not in written:
+                yield f"{name} is about {metric} of each app, which nobody writes"
+            if properties["TreatMissingData"] != "notBreaching":
+                yield f"{name} sounds for an app that is gone"
+            continue
         if properties.get("Namespace", "AWS/").startswith("AWS/"):
             stats = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query]
             for metric in stats or [properties]:

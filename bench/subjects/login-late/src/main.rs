@@ -1,6 +1,7 @@
 //! `login`, but for one thing: it opens its connections when it needs them.
 
-use lambda_http::{Error, run, service_fn};
+use lambda_http::lambda_runtime::run;
+use lambda_http::{Error, service_fn};
 use login::Login;
 use shared::http::{App, HttpFunction as _};
 use shared::setup::Setup;
@@ -9,5 +10,5 @@ use shared::setup::Setup;
 async fn main() -> Result<(), Error> {
     let setup = Setup::from_process(Login::NAME)?.without_early_connections();
     let app = App::<Login>::start(&setup).await?;
-    run(service_fn(|request| app.respond(request))).await
+    run(service_fn(|event| app.invoke(event))).await
 }

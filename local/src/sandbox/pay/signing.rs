@@ -90,11 +90,12 @@ impl Pay {
         }
     }
 
-    /// The caller says which key it has; whoever says nothing gets what a certificate verifies.
+    /// The caller says which key it has; whoever says nothing gets what a certificate verifies, where the merchant has any.
     pub(super) fn signatory_of_answer(&self, asked_for: Option<&str>) -> Signatory {
         let is_public_key = asked_for.is_some_and(|serial| serial == self.keys.wechat_pay.public_key_id());
         match self.signing.settings.mode {
-            KeyMode::PublicKey | KeyMode::Both if is_public_key => self.signatory(Signer::PublicKey),
+            KeyMode::PublicKey => self.signatory(Signer::PublicKey),
+            KeyMode::Both if is_public_key => self.signatory(Signer::PublicKey),
             _ => self.signatory(Signer::Certificate),
         }
     }

@@ -12,10 +12,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::Orders;
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::store::StoreError;
 use crate::store::item::{Item, Key, attr, number, text};
 use crate::store::table::{Change, Changed, Transaction, Write};
 use crate::store::users::UserId;
+use crate::store::{Corrupt, StoreError};
 use crate::wechatpay::OutTradeNo;
 
 /// How long a key stands for its order: longer than any order can be paid.
@@ -112,7 +112,7 @@ impl Orders {
                 // After a lost answer, the claim has met itself.
                 Ok(if claim.out_trade_no == out_trade_no { Claimed::Now(claim) } else { Claimed::Before(claim) })
             }
-            Changed::ConditionFailed(None) => Err(StoreError::Corrupt(attr::EXPIRES_AT)),
+            Changed::ConditionFailed(None) => Err(Corrupt::of(&key, attr::EXPIRES_AT).into()),
         }
     }
 
@@ -169,7 +169,7 @@ fn read(key: Key, row: &Item) -> Result<Claim, StoreError> {
     let out_trade_no = row.str(OUT_TRADE_NO)?.to_owned();
     Ok(Claim {
         key,
-        out_trade_no: OutTradeNo::try_from(out_trade_no).map_err(|_| StoreError::Corrupt(OUT_TRADE_NO))?,
+        out_trade_no: OutTradeNo::try_from(out_trade_no).map_err(|_| row.corrupt(OUT_TRADE_NO))?,
         has_order: row.is_true(HAS_ORDER)?,
         claimed_at: Moment::from_millis(row.number(CLAIMED_AT_MS)?),
         digest: row.str(REQUEST_DIGEST)?.to_owned(),

@@ -8,11 +8,11 @@ use super::state::{Move, OrderEvent};
 use super::{Line, Order, Orders, Source, end_one, row};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
-use crate::store::StoreError;
 use crate::store::call::{Condition, Pauses};
 use crate::store::item::{list, number, text};
 use crate::store::products::Sku;
 use crate::store::table::{Change, Transaction, Write};
+use crate::store::{Corrupt, StoreError};
 
 /// What WeChat Pay says has happened to an order, as checked against the order, and how we know.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Orders {
                     unlimited.extend(failed.map(|(_, line)| line.sku.clone()));
                     if conditions.first() != Some(&Condition::Held) {
                         let found = self.find(&order.out_trade_no, deadline).await?;
-                        *order = found.ok_or(StoreError::Corrupt(row::TRADE_STATE))?;
+                        *order = found.ok_or_else(|| Corrupt::order(&order.out_trade_no, row::TRADE_STATE))?;
                         if !matches(order) {
                             return Ok(None);
                         }

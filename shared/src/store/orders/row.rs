@@ -108,7 +108,7 @@ pub(in crate::store) fn event((name, state): (&str, &str), source: Source, why: 
 
 pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
     let moment = |name| Ok::<_, StoreError>(row.optional_number(name)?.map(Moment::from_millis));
-    let corrupt = |name| move |_| StoreError::Corrupt(name);
+    let corrupt = |name| move |_| row.corrupt(name);
     Ok(Order {
         out_trade_no: OutTradeNo::try_from(row.str(OUT_TRADE_NO)?.to_owned()).map_err(corrupt(OUT_TRADE_NO))?,
         user_id: UserId::new(row.str(attr::USER_ID)?),
@@ -116,10 +116,10 @@ pub(super) fn read(row: &Item) -> Result<Order, StoreError> {
         mch_id: MchId::new(row.str(MCH_ID)?),
         total: Fen::new(row.number(TOTAL_FEN)?),
         lines: row.list(LINES, read_line)?,
-        state: OrderState::parse(row.str(TRADE_STATE)?).ok_or(StoreError::Corrupt(TRADE_STATE))?,
+        state: OrderState::parse(row.str(TRADE_STATE)?).ok_or_else(|| row.corrupt(TRADE_STATE))?,
         time_expire: row.time(TIME_EXPIRE)?,
         prepay_body: Secret::new(row.str(PREPAY_BODY)?),
-        prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or(StoreError::Corrupt(PREPAY_ASKED_AT_MS))?,
+        prepay_asked_at: moment(PREPAY_ASKED_AT_MS)?.ok_or_else(|| row.corrupt(PREPAY_ASKED_AT_MS))?,
         prepay_id: row.optional_str(PREPAY_ID)?.map(PrepayId::new),
         queried_at: moment(QUERIED_AT_MS)?,
         found_unpaid_at: moment(FOUND_UNPAID_AT_MS)?,

@@ -7,10 +7,10 @@ use super::{Order, OrderState, Orders, row, schedule};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::random;
-use crate::store::StoreError;
 use crate::store::item::{number, text};
 use crate::store::sweep::{self, Due};
 use crate::store::table::Changed;
+use crate::store::{Corrupt, StoreError};
 
 /// WeChat Pay is asked about an order that is not paid at most once in this time.
 const QUERY_INTERVAL: Duration = Duration::from_secs(3);
@@ -49,7 +49,7 @@ impl Orders {
         match self.change(&order.out_trade_no, "SET queriedAtMs = :now", condition, values, deadline).await? {
             Changed::Done(_) => Ok(true),
             Changed::ConditionFailed(row) => {
-                *order = row::read(&row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?)?;
+                *order = row::read(&row.ok_or_else(|| Corrupt::order(&order.out_trade_no, row::TRADE_STATE))?)?;
                 Ok(false)
             }
         }
@@ -65,7 +65,9 @@ impl Orders {
         let (update, condition) = ("SET foundUnpaidAtMs = :now", "tradeState = :notPay");
         let row = match self.change(&order.out_trade_no, update, condition, values, deadline).await? {
             Changed::Done(row) => row,
-            Changed::ConditionFailed(row) => row.ok_or(StoreError::Corrupt(row::TRADE_STATE))?,
+            Changed::ConditionFailed(row) => {
+                row.ok_or_else(|| Corrupt::order(&order.out_trade_no, row::TRADE_STATE))?
+            }
         };
         *order = row::read(&row)?;
         Ok(())

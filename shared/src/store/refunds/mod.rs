@@ -6,12 +6,12 @@ mod state;
 
 use std::collections::HashMap;
 
-use super::StoreError;
 use super::call::Condition;
 use super::item::{Key, number, text};
 use super::orders::{self, Order, OrderState};
 use super::sweep::{self, Due};
 use super::table::{Change, Changed, Table, Transaction, Write};
+use super::{Corrupt, StoreError};
 use crate::clock::{Moment, Timestamp};
 use crate::deadline::Deadline;
 use crate::fen::Fen;
@@ -137,7 +137,7 @@ impl Refunds {
     ///
     /// If the table gives no answer before the deadline, or nobody has ever asked.
     pub async fn ask_again(&self, refund: &mut Refund, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let seen = refund.asked_at.ok_or(StoreError::Corrupt("askedAtMs"))?.as_millis();
+        let seen = refund.asked_at.ok_or_else(|| Corrupt::of(&key(refund), "askedAtMs"))?.as_millis();
         let values = HashMap::from([
             // No two who ask have the same time, whatever their clocks say: by it each knows the row for its own.
             number(":now", now.as_millis().max(seen.saturating_add(1))),

@@ -57,12 +57,12 @@ pub(super) fn history(state: RefundState, source: Source, why: &str, now: Moment
 }
 
 pub(super) fn read(row: &Item) -> Result<Refund, StoreError> {
-    let corrupt = |name| move |_| StoreError::Corrupt(name);
+    let corrupt = |name| move |_| row.corrupt(name);
     Ok(Refund {
         out_trade_no: OutTradeNo::try_from(row.str(OUT_TRADE_NO)?.to_owned()).map_err(corrupt(OUT_TRADE_NO))?,
         out_refund_no: OutRefundNo::try_from(row.str(OUT_REFUND_NO)?.to_owned()).map_err(corrupt(OUT_REFUND_NO))?,
         amount: Fen::new(row.number(REFUND_FEN)?),
-        state: RefundState::parse(row.str(REFUND_STATUS)?).ok_or(StoreError::Corrupt(REFUND_STATUS))?,
+        state: RefundState::parse(row.str(REFUND_STATUS)?).ok_or_else(|| row.corrupt(REFUND_STATUS))?,
         request_id: row.optional_str(REQUEST_ID)?.map(str::to_owned),
         body: row.optional_str(BODY)?.map(Secret::new),
         asked_at: row.optional_number(ASKED_AT_MS)?.map(Moment::from_millis),

@@ -3,6 +3,7 @@
 mod failure;
 pub mod protocol;
 mod row;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl TokenRows {
         }
     }
 
-    /// Makes the caller the one who asks the refresher, unless `row` has changed.
+    /// Makes the caller the one who asks the refresher, unless `row` has changed; and keeps that the value was wanted.
     ///
     /// # Errors
     ///
@@ -97,7 +98,10 @@ impl TokenRows {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Result<(), Lost>, StoreError> {
-        let mut values = HashMap::from([(":until".to_owned(), number((now + CLAIM).as_millis()))]);
+        let mut values = HashMap::from([
+            (":until".to_owned(), number((now + CLAIM).as_millis())),
+            (":now".to_owned(), number(now.as_millis())),
+        ]);
         let claim = row.claimed_until.map(|until| values.insert(":claim".to_owned(), number(until.as_millis())));
         let condition = match (at_version(row, &mut values), claim) {
             (UNWRITTEN, None) => "attribute_not_exists(version) AND attribute_not_exists(claimedUntilMs)",
@@ -105,7 +109,7 @@ impl TokenRows {
             (_, None) => "version = :version AND attribute_not_exists(claimedUntilMs)",
             (_, Some(_)) => "version = :version AND claimedUntilMs = :claim",
         };
-        let update = "SET claimedUntilMs = :until";
+        let update = "SET claimedUntilMs = :until, wantedAtMs = :now";
         let change = Change { key: id.key(), update, condition: Some(condition), values };
         match self.table.change(change, deadline).await? {
             Changed::Done(_) => Ok(Ok(())),

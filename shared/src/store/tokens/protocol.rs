@@ -54,6 +54,8 @@ pub struct Row {
     pub failure: Option<Failure>,
     /// The value that WeChat gave again although it had refused it, and until when that is remembered.
     pub stands_by: Option<(TokenHash, Moment)>,
+    /// When a reader found no value last.
+    pub wanted_at: Option<Moment>,
 }
 
 /// A value, and its life by the clock of whoever asked for it.

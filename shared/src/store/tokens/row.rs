@@ -19,6 +19,7 @@ const STANDS_BY: &str = "standsBy";
 const STANDS_BY_UNTIL_MS: &str = "standsByUntilMs";
 const VALUE_VERSION: &str = "valueVersion";
 const VERSION: &str = "version";
+const WANTED_AT_MS: &str = "wantedAtMs";
 const WRITER: &str = "writer";
 
 /// The row of an item.
@@ -46,6 +47,7 @@ pub(super) fn read(sealer: &Sealer, key: &Key, item: &Item) -> Result<Row, Store
             None => None,
         },
         stands_by: item.optional_str(STANDS_BY)?.and_then(TokenHash::parse).zip(moment(STANDS_BY_UNTIL_MS)?),
+        wanted_at: moment(WANTED_AT_MS)?,
     })
 }
 

@@ -14,6 +14,8 @@ use crate::wechatpay::CannotSign;
 
 /// Characters of a code that may be shown. The longest known one has 21.
 const LONGEST_CODE: usize = 64;
+/// Characters of a field's path that may be shown.
+const LONGEST_FIELD: usize = 64;
 /// Characters of a Request-ID that may be shown.
 const LONGEST_REQUEST_ID: usize = 128;
 
@@ -49,8 +51,29 @@ pub struct PayRefusal {
     pub code: PayCode,
     /// How WeChat Pay writes it, if it is fit to be shown.
     pub code_text: Option<String>,
+    /// The field that is wrong, where WeChat Pay names one that is fit to be shown.
+    pub field: Option<Field>,
     /// The call's id.
     pub request_id: RequestId,
+}
+
+/// The path of a field of a request, such as `/amount/currency`: a JSON pointer of at most 64 characters, of nothing but
+/// names as WeChat Pay writes them and positions in lists. Any other text could be a value, and is left out.
+/// Source: WeChat Pay v3, "Basic rules", error information: `detail.field`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field(String);
+
+impl Field {
+    fn parse(pointer: &str) -> Option<Self> {
+        let is_name = |part: &str| {
+            let rest = part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            part.starts_with(|first: char| first.is_ascii_lowercase()) && rest
+        };
+        let is_position = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let mut parts = pointer.strip_prefix('/')?.split('/');
+        let is_path = pointer.len() <= LONGEST_FIELD && parts.all(|part| is_name(part) || is_position(part));
+        is_path.then(|| Self(pointer.to_owned()))
+    }
 }
 
 /// The id under which WeChat Pay can look a call up, if there is one that is fit to be shown.
@@ -70,10 +93,11 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The body of a refusal. Its message is WeChat Pay's own and for nobody here.
+/// The body of a refusal. Its message is WeChat Pay's own and for nobody here, and a value that it names may be anything.
 #[derive(Deserialize)]
 struct Body {
     code: Option<Value>,
+    detail: Option<Value>,
 }
 
 impl PayError {
@@ -81,6 +105,8 @@ impl PayError {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
+            // It stays so until somebody has changed the configuration.
+            Self::Unverified(_, NotVerified::UnknownPublicKey(_)) => false,
             Self::Accepted(_) | Self::Unreadable(_) | Self::Unverified(..) => true,
             Self::Transport(HttpError::Broken(_) | HttpError::Connect(_) | HttpError::Timeout) => true,
             Self::CannotSign(_) | Self::Transport(HttpError::TooLong) => false,
@@ -105,12 +131,14 @@ impl PayRefusal {
     pub(super) fn of(response: &HttpResponse) -> Self {
         // A message in another encoding does not hide the code.
         let text = String::from_utf8_lossy(&response.body);
-        let code = serde_json::from_str::<Object<Body>>(&text).ok().and_then(|Object(body)| body.code);
-        let code = code.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let body = serde_json::from_str::<Object<Body>>(&text).ok().map(|Object(body)| body);
+        let code = body.as_ref().and_then(|body| body.code.as_ref()?.as_str()).unwrap_or_default();
+        let field = body.as_ref().and_then(|body| body.detail.as_ref()?.get("field")?.as_str());
         Self {
             status: response.status.as_u16(),
             code: PayCode::from(code),
             code_text: is_plain(code).then(|| code.to_owned()),
+            field: field.and_then(Field::parse),
             request_id: RequestId::of(&response.headers),
         }
     }
@@ -124,20 +152,29 @@ fn is_plain(code: &str) -> bool {
 impl fmt::Display for PayRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code_text.as_deref().unwrap_or("none");
-        write!(f, "status {}, code {code}, {}", self.status, self.request_id)
+        write!(f, "status {}, code {code}, ", self.status)?;
+        if let Some(Field(field)) = &self.field {
+            write!(f, "field {field}, ")?;
+        }
+        self.request_id.fmt(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use lambda_http::http::StatusCode;
+    use serde_json::json;
 
     use super::*;
 
-    fn refusal(status: u16, request_id: &'static str, body: &'static [u8]) -> PayRefusal {
+    fn response(status: u16, request_id: &str, body: Vec<u8>) -> HttpResponse {
         let mut headers = HeaderMap::new();
         headers.insert("request-id", request_id.parse().unwrap());
-        PayRefusal::of(&HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() })
+        HttpResponse { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() }
+    }
+
+    fn refusal(status: u16, request_id: &str, body: &[u8]) -> PayRefusal {
+        PayRefusal::of(&response(status, request_id, body.to_vec()))
     }
 
     #[test]
@@ -147,6 +184,27 @@ mod tests {
         assert_eq!(refusal.code, PayCode::OrderPaid);
         let shown = PayError::Refused(refusal).to_string();
         assert_eq!(shown, "WeChat Pay refused: status 400, code ORDERPAID, Request-ID 08F78FA3AB-268449538");
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_that_is_wrong_and_never_its_value() {
+        let shown = |field: &str| {
+            let body = json!({ "code": "PARAM_ERROR", "detail": { "field": field, "value": "hunter2" } }).to_string();
+            PayRefusal::of(&response(400, "1", body.into_bytes())).to_string()
+        };
+        for field in ["/amount/currency", "/out_trade_no", "/detail/goods_detail/12/goods_name", "/mchid", "/scene2"] {
+            assert_eq!(shown(field), format!("status 400, code PARAM_ERROR, field {field}, Request-ID 1"));
+        }
+        let long = format!("/{}", "a".repeat(64));
+        for field in
+            ["", "/", "hunter2", "/a//b", "/a b", "/Hunter2", "/13800138000", "/a\n", "/é", "//x", "/a?x=1", &long]
+        {
+            assert_eq!(shown(field), "status 400, code PARAM_ERROR, Request-ID 1", "{field:?}");
+        }
+        for body in [r#"{"detail":[]}"#, r#"{"detail":"/a"}"#, r#"{"detail":{"field":["/a"]}}"#, r#"{"detail":null}"#] {
+            let shown = PayRefusal::of(&response(400, "1", body.into())).to_string();
+            assert_eq!(shown, "status 400, code none, Request-ID 1", "{body}");
+        }
     }
 
     #[test]

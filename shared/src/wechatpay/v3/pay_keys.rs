@@ -58,12 +58,33 @@ impl PayKeys {
         Ok(false)
     }
 
+    /// Whether no notification can be verified, whoever sends it: no public key is configured, and the table has no
+    /// certificate that counts. While that is so, the table is read once a minute at most.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline.
+    pub async fn has_none(&self, deadline: Deadline) -> Result<bool, StoreError> {
+        let is_empty = || self.keyring.is_empty(self.clock.timestamp());
+        if is_empty() && !self.is_too_early() {
+            self.read(deadline).await?;
+            if is_empty() {
+                self.looked_up_in_vain();
+            }
+        }
+        Ok(is_empty())
+    }
+
     /// The serial of a message, if there may be a certificate of it in the table that this instance has not read.
     pub(super) fn worth_looking_up<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        verify::serial(headers).filter(|serial| is_serial(serial) && !self.is_too_early())
+    }
+
+    /// Whether something was just looked up in vain.
+    fn is_too_early(&self) -> bool {
         let now = self.clock.moment();
         let in_vain = *self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_too_early = in_vain.is_some_and(|at| at <= now && now.since(at) < LOOK_AGAIN);
-        verify::serial(headers).filter(|serial| is_serial(serial) && !is_too_early)
+        in_vain.is_some_and(|at| at <= now && now.since(at) < LOOK_AGAIN)
     }
 
     /// Nothing is looked up for a while.

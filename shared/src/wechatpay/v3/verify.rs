@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use lambda_http::http::HeaderMap;
 
 use crate::clock::Timestamp;
-use crate::wechatpay::Keyring;
+use crate::wechatpay::{Keyring, PublicKeyId};
 
 const TIMESTAMP: &str = "wechatpay-timestamp";
 const NONCE: &str = "wechatpay-nonce";
@@ -26,7 +26,7 @@ const WINDOW_SECS: u64 = 300;
 const PROBE: &str = "WECHATPAY/SIGNTEST/";
 
 /// Why something is not taken for WeChat Pay's. For the log only: whoever sent it learns nothing of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotVerified {
     /// Another cipher than AES-256-GCM.
     #[error("encrypted in a way that is not known")]
@@ -58,6 +58,9 @@ pub enum NotVerified {
     /// The serial is that of no key that is configured, and of no certificate that counts.
     #[error("signed with a key that is not known")]
     UnknownKey,
+    /// The name is that of a public key of WeChat Pay's, and not of the one that is configured.
+    #[error("signed with the public key {}, which is not the one of WECHATPAY, if that has one", .0.as_str())]
+    UnknownPublicKey(PublicKeyId),
     /// The timestamp is not of now: somebody may have kept the message.
     #[error("the timestamp is more than 300 s from now")]
     Window,
@@ -122,7 +125,8 @@ impl Keyring {
         if now.secs_since(sent_at).max(sent_at.secs_since(now)) > WINDOW_SECS {
             return Err(NotVerified::Window);
         }
-        let key = self.find(serial, now).ok_or(NotVerified::UnknownKey)?;
+        let unknown = || PublicKeyId::parse(serial).map_or(NotVerified::UnknownKey, NotVerified::UnknownPublicKey);
+        let key = self.find(serial, now).ok_or_else(unknown)?;
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", body.as_ref(), b"\n"].concat();
         let verified = STANDARD.decode(signature).is_ok_and(|signature| key.verifies(&message, &signature));
         match verified {
@@ -193,6 +197,21 @@ mod tests {
             twice.append(name, headers()[name].clone());
             assert_eq!(reason(&twice), NotVerified::Repeated(name));
         }
+    }
+
+    #[test]
+    fn a_public_key_that_is_not_configured_is_named() {
+        let mut headers = headers();
+        headers.insert(SERIAL, "PUB_KEY_ID_0114232134912410000000000000".parse().unwrap());
+        let shown = "signed with the public key PUB_KEY_ID_0114232134912410000000000000, which is not the one of \
+                     WECHATPAY, if that has one";
+        assert_eq!(reason(&headers).to_string(), shown);
+        for name in ["PUB_KEY_ID_", "PUB_KEY_ID_a b", "PUB_KEY_ID_a\"", "pub_key_id_1", "XPUB_KEY_ID_1"] {
+            headers.insert(SERIAL, name.parse().unwrap());
+            assert_eq!(reason(&headers), NotVerified::UnknownKey, "{name}");
+        }
+        headers.insert(SERIAL, format!("PUB_KEY_ID_{}", "1".repeat(54)).parse().unwrap());
+        assert_eq!(reason(&headers), NotVerified::UnknownKey);
     }
 
     #[test]

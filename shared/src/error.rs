@@ -181,7 +181,7 @@ impl ApiError {
     /// What WeChat Pay's answer means for the client.
     pub fn from_pay(err: PayError) -> Self {
         let code = match &err {
-            PayError::CannotSign(_) | PayError::Unverified(_, NotVerified::UnknownPublicKey(_)) => {
+            PayError::CannotSign(_) | PayError::Unverified(_, NotVerified::MissingPublicKey(_)) => {
                 ErrorCode::Misconfigured
             }
             PayError::Refused(refusal) => refusal.code.into(),

@@ -115,7 +115,7 @@ impl PayNotify {
             return Ok(refusal.with_source(OfVersion2));
         }
         Metric::NotificationRefused.count(function, request_id);
-        let names_key = matches!(reason, NotVerified::UnknownPublicKey(_));
+        let names_key = matches!(reason, NotVerified::MissingPublicKey(_));
         let refusal = refusal.with_source(reason);
         let has_no_key = names_key && self.keys.has_none(call.deadline()).await?;
         Ok(if has_no_key { ApiError { code: ErrorCode::Misconfigured, ..refusal } } else { refusal })

@@ -127,9 +127,14 @@ impl Keyring {
         configured.or_else(|| self.known().into_iter().find(certificate).map(|certificate| certificate.key))
     }
 
+    /// Whether there is a public key beside the certificates.
+    pub(super) fn has_public_key(&self) -> bool {
+        !self.configured.is_empty()
+    }
+
     /// Whether nothing can be verified with it.
     pub(super) fn is_empty(&self, now: Timestamp) -> bool {
-        self.configured.is_empty() && self.known().iter().all(|certificate| certificate.expires_at <= now)
+        !self.has_public_key() && self.known().iter().all(|certificate| certificate.expires_at <= now)
     }
 
     fn known(&self) -> Vec<Certificate> {

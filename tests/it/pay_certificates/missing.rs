@@ -48,7 +48,7 @@ async fn an_order_of_a_merchant_whose_public_key_is_missing_is_misconfigured_and
     assert!(!reply.json.to_string().contains(&id), "{:?}", reply.json);
     let line = line(reply.json["requestId"].as_str().unwrap());
     assert_eq!((&line["code"], &line["level"]), (&json!("misconfigured"), &json!("ERROR")));
-    let cause = format!("signed with the public key {id}, which is not the one of WECHATPAY, if that has one");
+    let cause = format!("signed with the public key {id}, and WECHATPAY has none");
     assert!(line["cause"].as_str().unwrap().ends_with(&cause), "{line}");
 }
 
@@ -57,7 +57,7 @@ async fn a_notification_to_a_merchant_whose_public_key_is_missing_is_misconfigur
     let (world, id) = forgotten().await;
     let notice = Notice::forge(&world, json!({ "resource": {}, "signer": "publicKey" })).await;
     assert_eq!(notice.header("wechatpay-serial"), id);
-    let cause = format!("signed with the public key {id}, which is not the one of WECHATPAY, if that has one");
+    let cause = format!("signed with the public key {id}, and WECHATPAY has none");
     for _ in 0..2 {
         assert_eq!(refused(&world, &notice).await, ("misconfigured".to_owned(), cause.clone(), 1));
     }

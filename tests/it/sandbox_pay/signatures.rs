@@ -81,8 +81,9 @@ async fn the_sandboxs_clock_is_not_that_of_signatures() {
 }
 
 #[tokio::test]
-async fn who_names_no_public_key_gets_the_signature_of_a_certificate() {
+async fn who_names_no_public_key_gets_the_signature_of_a_certificate_where_there_is_one() {
     let (world, merchant) = world().await;
+    world.set_keys("both", 0.0).await;
     prepay(&world, &merchant, &order().to_string()).await;
     let path = by_number(NUMBER);
     let authorization = merchant.authorization("GET", &path, "", world.now().into());

@@ -105,8 +105,6 @@ impl PayError {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
-            // It stays so until somebody has changed the configuration.
-            Self::Unverified(_, NotVerified::UnknownPublicKey(_)) => false,
             Self::Accepted(_) | Self::Unreadable(_) | Self::Unverified(..) => true,
             Self::Transport(HttpError::Broken(_) | HttpError::Connect(_) | HttpError::Timeout) => true,
             Self::CannotSign(_) | Self::Transport(HttpError::TooLong) => false,

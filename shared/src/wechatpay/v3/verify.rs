@@ -34,6 +34,9 @@ pub enum NotVerified {
     /// A signed notification that is not as documented.
     #[error("signed, but not as documented")]
     Malformed,
+    /// The name is that of a public key of WeChat Pay's, and none is configured.
+    #[error("signed with the public key {}, and WECHATPAY has none", .0.as_str())]
+    MissingPublicKey(PublicKeyId),
     /// A header is not there, or has another value than visible ASCII.
     #[error("header {0} is missing")]
     Missing(&'static str),
@@ -59,7 +62,7 @@ pub enum NotVerified {
     #[error("signed with a key that is not known")]
     UnknownKey,
     /// The name is that of a public key of WeChat Pay's, and not of the one that is configured.
-    #[error("signed with the public key {}, which is not the one of WECHATPAY, if that has one", .0.as_str())]
+    #[error("signed with the public key {}, which is not the one of WECHATPAY", .0.as_str())]
     UnknownPublicKey(PublicKeyId),
     /// The timestamp is not of now: somebody may have kept the message.
     #[error("the timestamp is more than 300 s from now")]
@@ -125,7 +128,11 @@ impl Keyring {
         if now.secs_since(sent_at).max(sent_at.secs_since(now)) > WINDOW_SECS {
             return Err(NotVerified::Window);
         }
-        let unknown = || PublicKeyId::parse(serial).map_or(NotVerified::UnknownKey, NotVerified::UnknownPublicKey);
+        let unknown = || match PublicKeyId::parse(serial) {
+            Some(id) if self.has_public_key() => NotVerified::UnknownPublicKey(id),
+            Some(id) => NotVerified::MissingPublicKey(id),
+            None => NotVerified::UnknownKey,
+        };
         let key = self.find(serial, now).ok_or_else(unknown)?;
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", body.as_ref(), b"\n"].concat();
         let verified = STANDARD.decode(signature).is_ok_and(|signature| key.verifies(&message, &signature));
@@ -203,8 +210,7 @@ mod tests {
     fn a_public_key_that_is_not_configured_is_named() {
         let mut headers = headers();
         headers.insert(SERIAL, "PUB_KEY_ID_0114232134912410000000000000".parse().unwrap());
-        let shown = "signed with the public key PUB_KEY_ID_0114232134912410000000000000, which is not the one of \
-                     WECHATPAY, if that has one";
+        let shown = "signed with the public key PUB_KEY_ID_0114232134912410000000000000, and WECHATPAY has none";
         assert_eq!(reason(&headers).to_string(), shown);
         for name in ["PUB_KEY_ID_", "PUB_KEY_ID_a b", "PUB_KEY_ID_a\"", "pub_key_id_1", "XPUB_KEY_ID_1"] {
             headers.insert(SERIAL, name.parse().unwrap());

@@ -31,6 +31,7 @@ GIVEN = {
     "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
     "SecretsKmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/2",
 }
+ALARM = "AWS::CloudWatch::Alarm"
 EGRESS = ["nat-gateway", "nat-instance", "existing", "none"]
 PAYMENTS = ["true", "draining", "false"]
 SCOPES = ["token-refresher", "all"]
@@ -58,6 +59,17 @@ class Deployments(unittest.TestCase):
             others = {"PublicReservedConcurrency": 5} if urls == "true" else {}
             others |= given("AlarmEmail") if live == "true" else {}
             self.assert_sound(Payments=payments, Live=live, FunctionUrls=urls, Egress="none", **others)
+
+    def test_few_alarms(self):
+        for egress, payments in itertools.product(("nat-gateway", "nat-instance"), PAYMENTS):
+            live = {"Live": "true", "Alarms": "essential", **given("AlarmEmail")}
+            self.assert_sound(Egress=egress, Payments=payments, **live)
+
+    def test_essential_alarms_are_about_ten_metrics_where_there_are_two_apps(self):
+        stack = Stack(Live="true", Alarms="essential", Egress="nat-instance", **given("AlarmEmail"))
+        asked = {name: alarm["Properties"].get("Metrics") for name, alarm in stack.of_type(ALARM).items()}
+        self.assertEqual([name for name, metrics in asked.items() if metrics], ["TokenExpiringAlarm"])
+        self.assertEqual(len(asked) - 1 + 2, 10)
 
     def test_what_is_there_already(self):
         for off in ("false", "true"):

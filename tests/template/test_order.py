@@ -10,6 +10,7 @@ from test_deployments import EGRESS, PAYMENTS, SCOPES, given
 
 SWITCHES = {
     "AlarmEmail": "ops@example.com",
+    "Alarms": "essential",
     "FunctionUrls": "true",
     "Live": "true",
     "TableStream": "true",

@@ -19,7 +19,7 @@ PAYMENT_ALARMS = {
     "SweepIncompleteAlarm",
     "SweeperSilentAlarm",
 }
-# Those that are there with `Alarms=essential`: ten metrics where there are two apps. CloudWatch watches ten for nothing.
+# Those that are there with `Alarms=essential`: ten metrics where there are two apps, and ten are free in CloudWatch.
 ESSENTIAL_ALARMS = {
     "Api5xxAlarm",
     "DeadLettersAlarm",

@@ -68,14 +68,14 @@ async fn a_phone_number_that_an_app_does_not_get_names_the_app_in_the_log() {
 #[tokio::test]
 async fn a_card_without_a_ticket_or_an_account_names_the_account_in_the_log() {
     let world = World::start().await;
-    world.put_card("pAny", json!({})).await;
-    world.put_card("pForeign", json!({ "appId": "wxforeign" })).await;
+    world.put_card("pAny000000000000000000000000", json!({})).await;
+    world.put_card("pForeign00000000000000000000", json!({ "appId": "wxforeign" })).await;
     let caller = world.caller().await;
     world.fault("/cgi-bin/ticket/getticket", json!({ "errcode": 48001 })).await;
-    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pAny" })).await;
+    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pAny000000000000000000000000" })).await;
     assert_eq!(reply.code(), "misconfigured");
     names(&reply, 48001, OFFICIAL_ACCOUNT);
-    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pForeign" })).await;
+    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pForeign00000000000000000000" })).await;
     assert_eq!(reply.code(), "misconfigured");
     names(&reply, Value::Null, "wxforeign");
     assert_eq!(line_of(&reply)["cause"], "the official account of the card is not in WECHAT_APPS");
@@ -129,9 +129,9 @@ async fn a_product_that_cannot_be_read_is_named_in_the_log() {
 async fn a_card_or_an_order_that_cannot_be_read_is_named_in_the_log() {
     let world = World::start().await;
     let caller = world.caller().await;
-    world.put_card("pOdd", json!({ "codes": "everybody" })).await;
-    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pOdd" })).await;
-    assert_eq!(line_of(&reply)["cause"], "the row CARD pOdd has no valid attribute codes");
+    world.put_card("pOdd000000000000000000000000", json!({ "codes": "everybody" })).await;
+    let reply = caller.call(&world, "card-ext", json!({ "cardId": "pOdd000000000000000000000000" })).await;
+    assert_eq!(line_of(&reply)["cause"], "the row CARD pOdd000000000000000000000000 has no valid attribute codes");
 
     let order = caller.buy(&world, "demo-mug").await;
     world.set_text(&format!("ORDER#{order}"), "ORDER", "tradeState", "LOST").await;

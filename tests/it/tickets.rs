@@ -89,14 +89,14 @@ async fn exactly_the_tickets_that_are_listed_are_kept() {
 }
 
 async fn sign(world: &World) -> u16 {
-    world.caller().await.call(world, "card-ext", json!({ "cardId": "pCard" })).await.status
+    world.caller().await.call(world, "card-ext", json!({ "cardId": "pCard00000000000000000000000" })).await.status
 }
 
 /// A reader that finds no ticket has it kept fresh for a week.
 #[tokio::test]
 async fn a_card_that_is_signed_has_its_ticket_kept_for_a_week_and_whoever_signs_then_again() {
     let world = world_of(json!({})).await;
-    world.put_card("pCard", json!({})).await;
+    world.put_card("pCard00000000000000000000000", json!({})).await;
     assert_eq!(Run::of(&world).await.refreshed, ["wxmini access_token", "wxaccount access_token"]);
     for _ in 0..2 {
         assert_eq!(sign(&world).await, 200);
@@ -118,7 +118,7 @@ async fn a_card_that_is_signed_has_its_ticket_kept_for_a_week_and_whoever_signs_
 #[tokio::test]
 async fn a_ticket_that_a_card_needs_and_the_account_may_not_have_is_a_failure() {
     let world = world_of(json!({})).await;
-    world.put_card("pCard", json!({})).await;
+    world.put_card("pCard00000000000000000000000", json!({})).await;
     Run::of(&world).await;
     world.fault(TICKET, json!({ "errcode": 48001, "times": 1000 })).await;
     assert_eq!(sign(&world).await, 500);

@@ -309,7 +309,7 @@ class Broken(unittest.TestCase):
         path = "NatInstanceHost/CreationPolicy"
         self.assert_found_without(path, "the NAT instance counts as ready at once", Egress="nat-instance")
         path = "NatInstanceAlarm/Properties/TreatMissingData"
-        stopped = "nobody hears of a NAT instance that is stopped"
+        stopped = "no alarm tells of a NAT instance that is stopped"
         self.assert_found_with(path, "missing", stopped, Egress="nat-instance", Live="true")
         path = "NatInstanceTemplate/Properties/LaunchTemplateData/UserData/Fn::Base64/Fn::Sub"
         good = source()["Resources"]["NatInstanceTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]

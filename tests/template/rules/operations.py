@@ -23,12 +23,12 @@ PAYMENT_ALARMS = {
 ESSENTIAL_ALARMS = {
     "Api5xxAlarm",
     "DeadLettersAlarm",
-    "FaultAlarm",
     "NatInstanceAlarm",
     "PaidAfterClosedAlarm",
     "PaymentQuarantinedAlarm",
     "RefundAbnormalAlarm",
     "StuckAlarm",
+    "SweeperSilentAlarm",
     "TokenExpiringAlarm",
 }
 # Alarms on a query: what it has to ask of a metric, whose series have one app each.
@@ -110,7 +110,7 @@ def every_alarm_is_about_this_stack(stack):
                 yield f"{name} does not ask about each app of this stack"
             metric = re.search(r"\((\w+)\)", QUERY_ALARMS[name])[1]
             if f'"{metric}"' not in written or '&["appId"]' not in written:
-                yield f"{name} is about {metric} of each app, which nobody writes"
+                yield f"{name} is about {metric} of each app, which no function writes"
             if properties["TreatMissingData"] != "notBreaching":
                 yield f"{name} sounds for an app that is gone"
             continue

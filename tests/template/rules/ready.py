@@ -61,4 +61,4 @@ def the_nat_instance_is_ready_when_it_forwards(stack):
 def a_nat_instance_that_is_stopped_raises_its_alarm(stack):
     alarm = stack.resources.get("NatInstanceAlarm")
     if alarm and alarm["Properties"]["TreatMissingData"] != "breaching":
-        yield "nobody hears of a NAT instance that is stopped, which has no status"
+        yield "no alarm tells of a NAT instance that is stopped, which has no status"

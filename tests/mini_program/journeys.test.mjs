@@ -78,13 +78,16 @@ test('an order is paid', async () => {
   assert.equal(await timesPaid(order), 1);
 });
 
-for (const outcome of ['cancel', 'fail']) {
+// What a tap asks after the payment: once more, and later, where the phone did not say that it was cancelled.
+for (const [outcome, asked] of [['cancel', 1], ['fail', 2]]) {
   test(`the tap after a payment that ended with ${outcome} pays the same order`, async () => {
     const phone = await Phone.start(machine);
     phone.outcome = outcome;
     const { order: unpaid } = await phone.tap(MUG);
     assert.equal(unpaid.status, 'NOTPAY');
+    phone.requests = [];
     assert.deepEqual((await phone.tap()).order, unpaid);
+    assert.deepEqual(phone.requests, ['query-order', 'create-order', ...Array(asked).fill('query-order')]);
     phone.outcome = 'ok';
     const { order: paid } = await phone.tap();
     assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
@@ -99,6 +102,15 @@ test('the tap after a cancelled payment and a restart pays the same order', asyn
   await phone.restart();
   phone.outcome = 'ok';
   const { order: paid } = await phone.tap(MUG);
+  assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
+});
+
+test('the tap with the same items in another order after a cancelled payment pays the same order', async () => {
+  const phone = await Phone.start(machine);
+  phone.outcome = 'cancel';
+  const { order: unpaid } = await phone.tap([...MUG, ...STICKERS]);
+  phone.outcome = 'ok';
+  const { order: paid } = await phone.tap([...STICKERS, ...MUG]);
   assert.deepEqual([paid.outTradeNo, paid.status], [unpaid.outTradeNo, 'SUCCESS']);
 });
 

@@ -250,7 +250,7 @@ test('who goes back to an earlier cart pays its order', async () => {
   assert.deepEqual(Object.values(phone.attempts).map(({ outTradeNo }) => outTradeNo), unpaid.slice(1));
 });
 
-test('an order that was paid and whose number the phone does not know is order_paid, until its key is forgotten', async () => {
+test('an order that was paid and whose number the phone does not know is order_paid for a day', async () => {
   const phone = await Phone.start(machine);
   const known = await numbers();
   phone.lost.push('create-order');

@@ -1,12 +1,13 @@
-// A local machine (`cargo dev`), and the READMEs' code for the mini program as modules of a phone.
+// A local machine (that of `cargo dev`), and the READMEs' code for the mini program as modules of a phone.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const local = join(root, 'target/debug/local');
 
 // Where the code is: the file, and how its fence begins.
 const MODULES = {
@@ -24,23 +25,31 @@ function code([file, start]) {
   return lines.slice(0, lines.indexOf('```')).join('\n').replace(/from '\.\/(\w+)'/g, "from './$1.mjs'");
 }
 
-/** Starts `cargo dev` on free ports; `stop` ends it. */
+/** What of this process's environment a machine gets: no addresses, keys or accounts of the developer's. */
+const outside = () => Object.fromEntries(
+  ['HOME', 'LANG', 'PATH', 'TMPDIR'].filter((name) => name in process.env).map((name) => [name, process.env[name]]),
+);
+
+/** Starts a machine on free ports; `stop` ends it. Its files are not over those of a `cargo dev` beside it. */
 export async function start() {
+  if (!existsSync(local)) throw new Error(`there is no ${local}: run cargo build -p local`);
+  const folder = mkdtempSync(join(tmpdir(), 'machine-'));
+  copyFileSync(join(root, 'template.yaml'), join(folder, 'template.yaml'));
   const ports = ['--port', '--sandbox-port', '--dynamodb-port'].flatMap((name) => [name, '0']);
-  const child = spawn(process.env.CARGO ?? 'cargo', ['dev', '--', ...ports, '--no-schedule'], {
-    cwd: root, env: { ...process.env, RUST_LOG: 'error' }, stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(local, ['dev', ...ports, '--no-schedule'], {
+    cwd: folder, env: { ...outside(), RUST_LOG: 'error' }, stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  const stop = async () => { child.kill('SIGTERM'); await ended; };
-  const ready = async () => {
-    for await (const line of createInterface({ input: child.stdout })) {
-      const urls = /^ready: functions (\S+) {2}wechat (\S+)/.exec(line);
-      if (urls) return urls;
-    }
-    throw new Error('cargo dev has ended without a ready line');
+  const ended = new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await ended.finally(() => rmSync(folder, { recursive: true }));
   };
-  const [, functions, sandbox] = await ready();
-  return { functions, sandbox, stop };
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [found, functions, sandbox] = /^ready: functions (\S+) {2}wechat (\S+)/.exec(line) ?? [];
+    if (found) return { functions, sandbox, stop };
+  }
+  await stop();
+  throw new Error('the local machine has ended without a ready line');
 }
 
 /** JSON there and back, whatever the status. */

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use local::catalog::{self, Catalog, Stock};
-use local::dev_files::DevFiles;
+use local::dev_files::{DevFiles, Secrets};
 use local::elsewhere::{AskedTimers, Timers};
 use local::functions::Functions;
 use local::iam::{Policies, TemplateError};
@@ -143,7 +143,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     if !dev.bind.is_loopback() {
         eprintln!("warning: {} can be reached from outside, and nothing here checks who calls", dev.bind);
     }
-    let timers = Timers::of(dev.asked_timers(), &env);
+    let (timers, secrets) = (Timers::of(dev.asked_timers(), &env), Secrets::of(&env));
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let mut signals = Signals::listen()?;
@@ -153,7 +153,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     let policies = env.get("AWS_ENDPOINT_URL_DYNAMODB").is_none().then(policies).transpose()?;
     let given = Options { bind, data, env, clock, pay_keys, schedule, policies, ..Options::default() };
     let options = Options { port, sandbox_port, dynamodb_port, mixed, ..given };
-    let mut files = DevFiles::open(root().join(FILES))?;
+    let mut files = DevFiles::open(root().join(FILES), secrets)?;
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         () = signals.next() => return Ok(()),

@@ -23,7 +23,7 @@ use crate::kept_orders;
 use crate::keys::{self, Keys};
 use crate::machine::{Options, StartError};
 use crate::pay_keys::PayKeys;
-use crate::private_file::{private_directory, private_empty_file, unfinished};
+use crate::private_file::{WithoutModes, private_directory, private_empty_file, unfinished};
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::sdk::SdkTable;
@@ -81,7 +81,8 @@ pub(crate) async fn keys(options: &Options) -> Result<Keys, StartError> {
 fn private_data(directory: &Path) -> io::Result<()> {
     let unfinished = unfinished(keys::FILE);
     let is_ours = |name: &str| name.starts_with(dynamodb::FILE) || name == keys::FILE || name.starts_with(&unfinished);
-    private_directory(directory, is_ours)?;
+    // What will be in it was made here, and its user has chosen the place.
+    private_directory(directory, is_ours, WithoutModes::GoOn)?;
     private_empty_file(&directory.join(dynamodb::FILE))
 }
 

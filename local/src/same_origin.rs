@@ -30,6 +30,9 @@ const SEC_FETCH: &str = "sec-fetch-";
 /// Source: WeChat's mini program guide, "Network", about `referer`.
 const MINI_PROGRAMS: &str = "https://servicewechat.com/";
 
+const NOT_FOR_MINI_PROGRAMS: &str = "a mini program sent this, its Referer says: one whose appid is in WECHAT_APPS may \
+                                     call functions by their routes, and nothing else here";
+
 /// The name of this machine in its containers. On most machines it is a name like any other, so it can be made to lead a
 /// browser here: it is good for what no browser sends.
 const IN_CONTAINERS: &str = "host.docker.internal";
@@ -49,6 +52,8 @@ enum Sign {
     Host,
     Origin,
     Site,
+    /// The same, of a mini program.
+    MiniProgram,
     /// Any of a browser's headers, where the host's name is for programs in containers.
     Browser,
 }
@@ -94,7 +99,11 @@ impl Own {
             return Some(Sign::Origin);
         }
         let is_own_site = texts(headers, SEC_FETCH_SITE).all(|site| matches!(site, "same-origin" | "none"));
-        (!is_own_site && !self.is_of_own_mini_program(request)).then_some(Sign::Site)
+        match is_own_site || self.is_of_own_mini_program(request) {
+            true => None,
+            false if is_of_mini_program(headers) => Some(Sign::MiniProgram),
+            false => Some(Sign::Site),
+        }
     }
 
     /// Whether a mini program of this backend calls a function by its route. To invoke any function, and to command the
@@ -156,6 +165,7 @@ impl Own {
             ),
             Sign::Origin => of_page("Origin"),
             Sign::Site => of_page("Sec-Fetch-Site"),
+            Sign::MiniProgram => NOT_FOR_MINI_PROGRAMS.to_owned(),
             Sign::Browser => format!(
                 "a browser sent this, and {IN_CONTAINERS} is a name for programs in containers: call http://{own}"
             ),
@@ -195,6 +205,10 @@ fn ip(host: &str) -> Option<IpAddr> {
 
 fn is_name(host: &str, name: &str) -> bool {
     host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(name)
+}
+
+fn is_of_mini_program(headers: &HeaderMap) -> bool {
+    texts(headers, REFERER.as_str()).any(|referrer| referrer.starts_with(MINI_PROGRAMS))
 }
 
 fn is_of_browser(headers: &HeaderMap) -> bool {

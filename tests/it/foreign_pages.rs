@@ -163,7 +163,9 @@ async fn a_mini_program_in_the_developer_tools_calls_the_functions_of_its_own_ba
         ] {
             let referrers = referrers.iter().map(|referrer| ("referer", *referrer));
             let headers: Vec<_> = [("sec-fetch-site", site)].into_iter().chain(referrers).collect();
-            assert_eq!(world.send("POST", "/login", &headers, "{}").await.status, 403, "{headers:?}");
+            let refused = world.send("POST", "/login", &headers, "{}").await;
+            assert_eq!(refused.status, 403, "{headers:?}");
+            assert!(refused.json["message"].as_str().unwrap().contains("WECHAT_APPS"), "{:?}", refused.json);
         }
     }
 }

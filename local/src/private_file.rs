@@ -71,12 +71,17 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 fn set_mode(path: &Path, mode: u32, without_modes: WithoutModes) -> io::Result<()> {
     use io::ErrorKind::{PermissionDenied, Unsupported};
-    match fs::set_permissions(path, Permissions::from_mode(mode)) {
-        Err(err) if without_modes == WithoutModes::GoOn && [PermissionDenied, Unsupported].contains(&err.kind()) => {
+    match (fs::set_permissions(path, Permissions::from_mode(mode)), without_modes) {
+        (Err(err), _) if ![PermissionDenied, Unsupported].contains(&err.kind()) => Err(err),
+        (Err(err), WithoutModes::GoOn) => {
             tracing::warn!(error = %err, "{} could not be closed to others: they may be able to read it", path.display());
             Ok(())
         }
-        set => set,
+        (Err(err), WithoutModes::Refuse) => {
+            let message = format!("it cannot be closed to others, and the secrets that were given go there: {err}");
+            Err(io::Error::new(err.kind(), message))
+        }
+        (Ok(()), _) => Ok(()),
     }
 }
 
@@ -174,6 +179,7 @@ mod tests {
         let path = Path::new("/proc/self/ns");
         let refused = own_directory(path, WithoutModes::Refuse).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        assert!(refused.to_string().starts_with("it cannot be closed to others, and the secrets"), "{refused}");
         own_directory(path, WithoutModes::GoOn).unwrap();
         // What is missing is an error all the same.
         set_mode(Path::new("/nowhere"), OWNER_FILE, WithoutModes::GoOn).unwrap_err();

@@ -48,8 +48,11 @@ const PAY_NOTIFY_URL: &str = "PAY_NOTIFY_URL";
 /// The access key id of who is no function, where nobody has given one.
 const NOBODY: &str = "local";
 
+/// What is secret in itself.
+pub(crate) const SECRETS: [&str; 3] = ["WECHAT_APPS", "WECHATPAY", "SEAL_KEY"];
+
 /// They go to the functions only where those talk to something outside.
-const CREDENTIALS: [&str; 3] = [ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+pub(crate) const CREDENTIALS: [&str; 3] = [ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// What the merchant signs with, in the value of `WECHATPAY`.
 const SIGNING: [&str; 2] = ["serialNo", "privateKey"];

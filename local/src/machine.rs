@@ -20,7 +20,7 @@ use crate::same_origin::Door;
 use crate::schedule::Schedule;
 pub use crate::server::BindError;
 use crate::server::Server;
-use crate::start::{self, Doors};
+use crate::start::{self, Listeners};
 
 /// A machine that runs.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Machine {
         }
         let keys = start::keys(&options).await?;
         let guard = options.policies.clone().map(|policies| Arc::new(Guard::new(policies)));
-        let Doors { gateway, sandbox, dynamodb, embedded } = Doors::open(&options, guard.as_ref()).await?;
+        let Listeners { gateway, sandbox, dynamodb, embedded } = Listeners::open(&options, guard.as_ref()).await?;
         let env = environment::build(&options.env, &embedded, &keys);
         let table = start::table(&options, &env, dynamodb.is_some()).await?;
         let mut servers = Vec::new();
@@ -109,7 +109,8 @@ impl Machine {
         let functions = start::functions(&options, &env, &embedded).await?;
         let clock = options.clock.clone();
         let routes = Gateway { functions: functions.clone(), clock, guard: guard.clone() }.router();
-        servers.push(Server::start(gateway, routes, Door::Gateway).map_err(StartError::Thread)?);
+        let door = Door::Gateway(start::mini_programs(&options, &env).await?);
+        servers.push(Server::start(gateway, routes, door).map_err(StartError::Thread)?);
         Ok(Self {
             schedule: options.schedule.then(|| Schedule::start(&functions)),
             functions,

@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use local::catalog::{self, Catalog, Stock};
-use local::dev_files::DevFiles;
+use local::dev_files::{DevFiles, Secrets};
+use local::elsewhere::{AskedTimers, Timers};
 use local::functions::Functions;
 use local::iam::{Policies, TemplateError};
 use local::machine::{Machine, Options};
 use local::pay_keys::{KeyMode, PayKeys};
 use local::sdk::SdkTable;
 use local::signals::Signals;
-use local::{demo, dev_files, elsewhere, sample};
+use local::{demo, dev_files, sample};
 use shared::clock::Clock;
 use shared::env::{ConfigError, Env};
 use shared::log;
@@ -97,6 +98,16 @@ struct Dev {
     mixed: bool,
 }
 
+impl Dev {
+    fn asked_timers(&self) -> AskedTimers {
+        match (self.schedule, self.no_schedule) {
+            (true, _) => AskedTimers::Run,
+            (_, true) => AskedTimers::None,
+            _ => AskedTimers::Default,
+        }
+    }
+}
+
 /// Where `cargo dev` writes what its functions are given, and the keys that `event` signs with.
 const FILES: &str = "target/dev";
 
@@ -132,24 +143,23 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     if !dev.bind.is_loopback() {
         eprintln!("warning: {} can be reached from outside, and nothing here checks who calls", dev.bind);
     }
+    let (timers, secrets) = (Timers::of(dev.asked_timers(), &env), Secrets::of(&env));
     let (port, sandbox_port, dynamodb_port) = (dev.port, dev.sandbox_port, dev.dynamodb_port);
     let (bind, data, clock) = (dev.bind, dev.data, Clock::system());
     let mut signals = Signals::listen()?;
     let (pay_keys, mixed) = (dev.pay_keys, dev.mixed);
-    let is_elsewhere = elsewhere::has_table(&env);
-    let schedule = dev.schedule || !(dev.no_schedule || is_elsewhere);
-    let lacks_timers = is_elsewhere && !schedule && !dev.no_schedule;
+    let schedule = timers == Timers::Run;
     // What may be done at a DynamoDB that is given from outside is decided there.
     let policies = env.get("AWS_ENDPOINT_URL_DYNAMODB").is_none().then(policies).transpose()?;
     let given = Options { bind, data, env, clock, pay_keys, schedule, policies, ..Options::default() };
     let options = Options { port, sandbox_port, dynamodb_port, mixed, ..given };
-    let mut files = DevFiles::open(root().join(FILES))?;
+    let mut files = DevFiles::open(root().join(FILES), secrets)?;
     let machine = tokio::select! {
         machine = Machine::start(options) => machine?,
         () = signals.next() => return Ok(()),
     };
     files.write(&machine)?;
-    if lacks_timers {
+    if timers == Timers::LeftToTable {
         eprintln!("no timers: the table is not on this machine; --schedule runs them all the same");
     }
     println!("{}", ready(&machine));

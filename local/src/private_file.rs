@@ -11,29 +11,78 @@ use shared::random;
 const OWNER_DIRECTORY: u32 = 0o700;
 const OWNER_FILE: u32 = 0o600;
 
+/// What to do where the system lets no mode be set: in a volume of another owner, or one that knows no modes (exFAT).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WithoutModes {
+    /// Others may read it: a line says so.
+    GoOn,
+    /// It is an error.
+    Refuse,
+}
+
+/// Makes a directory that only its owner may enter, or makes one that is there so: all of it is ours. So are the files in
+/// it.
+pub(crate) fn own_directory(path: &Path, without_modes: WithoutModes) -> io::Result<()> {
+    make_directory(path)?;
+    set_mode(path, OWNER_DIRECTORY, without_modes)?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            set_mode(&entry.path(), OWNER_FILE, without_modes)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a directory that only its owner may enter. One that is there becomes so, if everything in it is ours: another
-/// one, such as a home, keeps its mode, because other programs and users may need it.
-pub(crate) fn private_directory(path: &Path, is_ours: impl Fn(&str) -> bool) -> io::Result<()> {
+/// one, such as a home, keeps its mode, because other programs and users may need it. What has a name of ours and is no
+/// regular file, such as a link to somebody else's, is an error.
+pub(crate) fn private_directory(
+    path: &Path,
+    is_ours: impl Fn(&str) -> bool,
+    without_modes: WithoutModes,
+) -> io::Result<()> {
+    make_directory(path)?;
+    let (mut ours, mut are_all_ours) = (Vec::new(), true);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        match name.to_str().filter(|name| is_ours(name)) {
+            Some(_) if entry.file_type()?.is_file() => ours.push(entry.path()),
+            Some(name) => return Err(io::Error::other(format!("{name} is no regular file"))),
+            None => are_all_ours = false,
+        }
+    }
+    if are_all_ours {
+        set_mode(path, OWNER_DIRECTORY, without_modes)?;
+    }
+    ours.iter().try_for_each(|file| set_mode(file, OWNER_FILE, without_modes))
+}
+
+fn make_directory(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     match DirBuilder::new().mode(OWNER_DIRECTORY).create(path) {
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        made => return made,
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
     }
-    let (mut ours, mut are_all_ours) = (Vec::new(), true);
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let is_file = entry.file_type()?.is_file();
-        match is_file && entry.file_name().to_str().is_some_and(&is_ours) {
-            true => ours.push(entry.path()),
-            false => are_all_ours = false,
+}
+
+fn set_mode(path: &Path, mode: u32, without_modes: WithoutModes) -> io::Result<()> {
+    use io::ErrorKind::{PermissionDenied, Unsupported};
+    match (fs::set_permissions(path, Permissions::from_mode(mode)), without_modes) {
+        (Err(err), _) if ![PermissionDenied, Unsupported].contains(&err.kind()) => Err(err),
+        (Err(err), WithoutModes::GoOn) => {
+            tracing::warn!(error = %err, "{} could not be closed to others: they may be able to read it", path.display());
+            Ok(())
         }
+        (Err(err), WithoutModes::Refuse) => {
+            let message = format!("it cannot be closed to others, and the secrets that were given go there: {err}");
+            Err(io::Error::new(err.kind(), message))
+        }
+        (Ok(()), _) => Ok(()),
     }
-    if are_all_ours {
-        fs::set_permissions(path, Permissions::from_mode(OWNER_DIRECTORY))?;
-    }
-    ours.iter().try_for_each(|file| fs::set_permissions(file, Permissions::from_mode(OWNER_FILE)))
 }
 
 /// Makes an empty file that only the owner may read, where there is none.
@@ -99,13 +148,55 @@ mod tests {
         fs::write(shared.join("theirs"), "").unwrap();
         let theirs = mode(&shared.join("theirs"));
         for directory in [&new, &wide, &shared] {
-            private_directory(directory, is_ours).unwrap();
+            private_directory(directory, is_ours, WithoutModes::Refuse).unwrap();
         }
         let directories = [&new, &wide, &shared].map(|directory| mode(directory));
         let files = [&wide, &shared].map(|directory| mode(&directory.join("ours.json")));
         let left = mode(&shared.join("theirs"));
         fs::remove_dir_all(root).unwrap();
         assert_eq!((directories, files, left), ([0o700, 0o700, 0o755], [0o600, 0o600], theirs));
+    }
+
+    #[test]
+    fn all_of_a_directory_of_our_own_becomes_its_owners_whatever_is_in_it() {
+        let root = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
+        let file = root.join("file");
+        fs::create_dir_all(root.join("directory")).unwrap();
+        fs::write(&file, "").unwrap();
+        for path in [&root, &file] {
+            fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        }
+        own_directory(&root, WithoutModes::Refuse).unwrap();
+        let modes = (mode(&root), mode(&file));
+        fs::remove_dir_all(root).unwrap();
+        assert_eq!(modes, (0o700, 0o600));
+    }
+
+    /// Nobody may change a mode in `/proc`, as in a volume of another owner.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_cannot_be_closed_is_refused_only_where_that_matters() {
+        let path = Path::new("/proc/self/ns");
+        let refused = own_directory(path, WithoutModes::Refuse).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        assert!(refused.to_string().starts_with("it cannot be closed to others, and the secrets"), "{refused}");
+        own_directory(path, WithoutModes::GoOn).unwrap();
+        // What is missing is an error all the same.
+        set_mode(Path::new("/nowhere"), OWNER_FILE, WithoutModes::GoOn).unwrap_err();
+    }
+
+    #[test]
+    fn a_link_with_a_name_of_ours_is_refused() {
+        let root = std::env::temp_dir().join(format!("wechat-functions-{}", random::base64url::<12>()));
+        let (far, directory) = (root.join("far"), root.join("directory"));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(&far, "").unwrap();
+        fs::set_permissions(&far, Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(&far, directory.join("ours.json")).unwrap();
+        let refused = private_directory(&directory, |name| name.starts_with("ours"), WithoutModes::GoOn);
+        let mode = mode(&far);
+        fs::remove_dir_all(root).unwrap();
+        assert_eq!((refused.unwrap_err().to_string().as_str(), mode), ("ours.json is no regular file", 0o644));
     }
 
     #[test]

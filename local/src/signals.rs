@@ -47,7 +47,8 @@ impl Signals {
 /// Whether who started this wants no hangup to end it. Only Linux says so.
 ///
 /// Source: proc_pid_status(5), `SigIgn`: a mask in hexadecimal, in which SIGHUP, signal 1, is the lowest bit.
-fn ignores_hangup() -> bool {
+#[must_use]
+pub fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)

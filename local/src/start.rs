@@ -9,6 +9,7 @@ use axum::Router;
 use shared::env::Env;
 use shared::net::{HttpClient, Tls};
 use shared::setup::Setup;
+use shared::wechat::AppKind;
 use tokio::net::TcpListener;
 
 use crate::catalog;
@@ -22,21 +23,21 @@ use crate::kept_orders;
 use crate::keys::{self, Keys};
 use crate::machine::{Options, StartError};
 use crate::pay_keys::PayKeys;
-use crate::private_file::{private_directory, private_empty_file, unfinished};
+use crate::private_file::{WithoutModes, private_directory, private_empty_file, unfinished};
 use crate::sandbox::Sandbox;
 use crate::sandbox::pay::Post;
 use crate::sdk::SdkTable;
 use crate::server;
 
 /// What listens, though not all of it answers yet, and where.
-pub(crate) struct Doors {
+pub(crate) struct Listeners {
     pub(crate) gateway: TcpListener,
     pub(crate) sandbox: Option<TcpListener>,
     pub(crate) dynamodb: Option<EmbeddedDynamoDb>,
     pub(crate) embedded: Embedded,
 }
 
-impl Doors {
+impl Listeners {
     /// All that is not given from outside.
     pub(crate) async fn open(options: &Options, guard: Option<&Arc<Guard>>) -> Result<Self, StartError> {
         let Options { bind, env: outside, .. } = options;
@@ -80,7 +81,8 @@ pub(crate) async fn keys(options: &Options) -> Result<Keys, StartError> {
 fn private_data(directory: &Path) -> io::Result<()> {
     let unfinished = unfinished(keys::FILE);
     let is_ours = |name: &str| name.starts_with(dynamodb::FILE) || name == keys::FILE || name.starts_with(&unfinished);
-    private_directory(directory, is_ours)?;
+    // What will be in it was made here, and its user has chosen the place.
+    private_directory(directory, is_ours, WithoutModes::GoOn)?;
     private_empty_file(&directory.join(dynamodb::FILE))
 }
 
@@ -119,6 +121,13 @@ pub(crate) async fn sandbox(
         sandbox.remember(kept_orders::read(table).await?);
     }
     Ok(sandbox.router(if options.whole_sandbox { Halves::BOTH } else { halves }))
+}
+
+/// The appids of the mini programs that call the functions.
+pub(crate) async fn mini_programs(options: &Options, env: &Env) -> Result<Vec<String>, StartError> {
+    let apps = Setup::new(env.clone(), options.clock.clone())?.apps().await?;
+    let mini_programs = apps.iter().filter(|app| app.kind == AppKind::MiniProgram);
+    Ok(mini_programs.map(|app| app.app_id.as_str().to_owned()).collect())
 }
 
 /// The functions, each with an instance that waits for work.

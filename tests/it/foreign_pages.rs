@@ -9,6 +9,7 @@ use tests::world::World;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+const IN_CONTAINERS: &str = "host.docker.internal";
 const REFUND: &str = "/2015-03-31/functions/refund-order/invocations";
 const EVIL: &str = "https://evil.example";
 const MINI_PROGRAM: &str = "https://servicewechat.com/wx0123456789abcdef/devtools/page-frame.html";
@@ -66,9 +67,10 @@ async fn a_request_of_a_foreign_page_is_refused_at_every_door() {
     let world = World::start_embedded().await;
     for door in doors(&world.machine) {
         let url = &door.1;
-        let other_port = format!("http://127.0.0.1:{}", port(world.machine.gateway_url()).parse::<u16>().unwrap() ^ 1);
+        let other_port = format!("http://127.0.0.1:{}", port(url).parse::<u16>().unwrap() ^ 1);
         let own = format!("http://127.0.0.1:{}", port(url));
         let tls = own.replace("http:", "https:");
+        let in_containers = own.replace("127.0.0.1", IN_CONTAINERS);
         for headers in [
             &[("origin", EVIL)][..],
             &[("origin", "null")],
@@ -76,6 +78,7 @@ async fn a_request_of_a_foreign_page_is_refused_at_every_door() {
             &[("origin", &other_port)],
             &[("origin", "http://127.0.0.1")],
             &[("origin", &tls)],
+            &[("origin", &in_containers)],
             &[("origin", &own), ("origin", EVIL)],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site")],
@@ -126,32 +129,77 @@ async fn the_machines_own_names_and_pages_are_served_at_every_door() {
     for door in doors(&world.machine) {
         let url = &door.1;
         let port = port(url);
-        for name in [
-            "127.0.0.1",
-            "127.1.2.3",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-            "localhost",
-            "LocalHost",
-            "localhost.",
-            "host.docker.internal",
-        ] {
+        for name in ["127.0.0.1", "127.1.2.3", "[::1]", "[::ffff:127.0.0.1]", "localhost", "LocalHost", "localhost."] {
             let host = format!("{name}:{port}");
             assert_eq!(call(&door, &[("host", &host)]).await.status, 200, "{url} {host}");
             let origin = format!("http://{host}");
             let reply = call(&door, &[("origin", &origin), ("sec-fetch-site", "same-origin")]).await;
             assert_eq!((reply.status, names_cors(&reply)), (200, false), "{url} {origin}");
         }
-        for headers in [
-            &[][..],
-            &[("sec-fetch-site", "none")],
-            // What `wx.request` sends in WeChat's developer tools. No page can send this referrer.
-            &[("sec-fetch-site", "cross-site"), ("referer", MINI_PROGRAM)],
-            &[("sec-fetch-site", "same-site"), ("referer", MINI_PROGRAM)],
-        ] {
+        for headers in [&[][..], &[("sec-fetch-site", "none")]] {
             assert_eq!(call(&door, headers).await.status, 200, "{url} {headers:?}");
         }
     }
+}
+
+/// What `wx.request` sends in WeChat's developer tools. No page can send this referrer.
+#[tokio::test]
+async fn a_mini_program_in_the_developer_tools_calls_the_functions_of_its_own_backend_only() {
+    let world = World::start_embedded().await;
+    let other = MINI_PROGRAM.replace("wx0123456789abcdef", "wx9123456789abcdef");
+    let account = MINI_PROGRAM.replace("wx0123456789abcdef", "wx1123456789abcdef");
+    for site in ["cross-site", "same-site"] {
+        let own = [("sec-fetch-site", site), ("referer", MINI_PROGRAM)];
+        for (door, expected) in doors(&world.machine).into_iter().zip([200, 403, 403]) {
+            assert_eq!(call(&door, &own).await.status, expected, "{door:?} {site}");
+        }
+        assert_eq!(world.send("POST", REFUND, &own, "{}").await.status, 403, "{site}");
+        for referrers in [
+            &[other.as_str()][..],
+            &[&account],
+            &["https://servicewechat.com/"],
+            &["https://servicewechat.com/wx0123456789abcdef.evil.example/"],
+            &[MINI_PROGRAM, &other],
+        ] {
+            let referrers = referrers.iter().map(|referrer| ("referer", *referrer));
+            let headers: Vec<_> = [("sec-fetch-site", site)].into_iter().chain(referrers).collect();
+            let refused = world.send("POST", "/login", &headers, "{}").await;
+            assert_eq!(refused.status, 403, "{headers:?}");
+            assert!(refused.json["message"].as_str().unwrap().contains("WECHAT_APPS"), "{:?}", refused.json);
+        }
+    }
+}
+
+/// Whoever answers for the name in this network can let it lead a browser here; programs in containers send `Host` alone.
+#[tokio::test]
+async fn the_name_of_this_machine_in_containers_is_for_programs_only() {
+    let world = World::start_embedded().await;
+    for door in doors(&world.machine) {
+        let port = port(&door.1);
+        for name in [IN_CONTAINERS, "Host.Docker.Internal", "host.docker.internal."] {
+            let host = format!("{name}:{port}");
+            let (origin, local) = (format!("http://{host}"), format!("http://127.0.0.1:{port}"));
+            assert_eq!(call(&door, &[("host", &host)]).await.status, 200, "{door:?} {host}");
+            for header in [
+                ("origin", origin.as_str()),
+                ("origin", &local),
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "none"),
+                ("sec-fetch-mode", "cors"),
+                ("sec-fetch-dest", "empty"),
+                ("referer", &origin),
+                ("referer", MINI_PROGRAM),
+            ] {
+                assert_eq!(call(&door, &[("host", &host), header]).await.status, 403, "{door:?} {host} {header:?}");
+            }
+        }
+    }
+    let send = async |headers: Headers<'_>| {
+        let host = format!("{IN_CONTAINERS}:{}", port(world.machine.gateway_url()));
+        world.send("POST", "/login", &[&[("host", host.as_str())], headers].concat(), "{}").await
+    };
+    let message = send(&[("sec-fetch-mode", "cors")]).await.json["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(IN_CONTAINERS) && message.contains("http://127.0.0.1:"), "{message}");
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ const FAR: &str = "http://192.0.2.1:8000";
 async fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let directory = Directory::new();
     let mut command = local(&directory.0, &[&["dev"], &FREE_PORTS[..], arguments].concat()).await;
-    let output = command.envs(variables.iter().copied()).output().await.unwrap();
+    let output = command.envs(variables.iter().copied()).output();
+    let output = tokio::time::timeout(WITHIN, output).await.expect("it does not start").unwrap();
     assert!(!output.status.success(), "{variables:?}");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -22,7 +23,10 @@ async fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn it_does_not_start_half_real_and_half_sandbox() {
     for (real, missing) in [
-        ("AWS_ENDPOINT_URL_DYNAMODB", "WECHAT_API_URLS, WECHATPAY_API_URLS, WECHAT_APPS, WECHATPAY, SEAL_KEY"),
+        (
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "WECHAT_API_URLS, WECHATPAY_API_URLS, TABLE_NAME, PAY_NOTIFY_URL, WECHAT_APPS, WECHATPAY, SEAL_KEY",
+        ),
         ("AWS_ENDPOINT_URL_LAMBDA", "WECHAT_API_URLS, WECHATPAY_API_URLS"),
         ("WECHAT_API_URLS", "WECHATPAY_API_URLS"),
         ("WECHATPAY_API_URLS", "WECHAT_API_URLS"),
@@ -34,6 +38,36 @@ async fn it_does_not_start_half_real_and_half_sandbox() {
         );
         assert!(said.ends_with("set all of it, or start with --mixed\n") && !said.contains("192.0.2.1"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn the_environment_of_another_cargo_dev_is_no_real_wechat_for_a_real_table() {
+    let directory = Directory::new();
+    let mut command = local(&directory.0, &[&["dev", "--no-schedule"], &FREE_PORTS[..]].concat()).await;
+    let mut child = command.spawn().unwrap();
+    ready_line(&mut child).await;
+    // As `. target/dev/functions.env` does it.
+    let lines = std::fs::read_to_string(directory.0.join("target/dev/functions.env")).unwrap();
+    let variables = lines.lines().filter_map(|line| line.split_once('='));
+    let variables = variables.map(|(name, value)| (name, value.trim_matches('\'')));
+    let mut given: Vec<_> = variables.filter(|(name, _)| *name != "AWS_ENDPOINT_URL_DYNAMODB").collect();
+    given.push(("AWS_ENDPOINT_URL_DYNAMODB", FAR));
+    let said = refusal(&[], &given).await;
+    let here = "WECHAT_API_URLS, WECHATPAY_API_URLS, PAY_NOTIFY_URL";
+    let expected = format!("error: AWS_ENDPOINT_URL_DYNAMODB is not on this machine, and on it is {here}: ");
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[tokio::test]
+async fn the_sandbox_tells_no_other_machine_of_payments() {
+    let real = ("PAY_NOTIFY_URL", "https://shop.example/pay-notify");
+    let said = refusal(&[], &[real]).await;
+    let expected = "error: PAY_NOTIFY_URL is not on this machine, and not set is WECHATPAY_API_URLS: ";
+    assert!(said.starts_with(expected) && !said.contains("shop.example"), "{said}");
+    let directory = Directory::new();
+    let arguments = [&["dev", "--no-schedule", "--mixed"], &FREE_PORTS[..]].concat();
+    let mut child = local(&directory.0, &arguments).await.envs([real]).spawn().unwrap();
+    assert!(ready_line(&mut child).await.starts_with("ready: "));
 }
 
 #[tokio::test]

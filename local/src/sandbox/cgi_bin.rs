@@ -37,7 +37,10 @@ fn classic_token(shared: &Shared, query: &TokenQuery) -> Result<Answer, Answer> 
     if query.grant_type.as_deref() != Some("client_credential") {
         return Err(Answer::refusal(40002, "invalid grant_type"));
     }
-    state.authenticate(app_id, secret, &WITH_TOKENS)?;
+    // A wrong secret is another error here than at all other calls. Source: the errors of "getAccessToken".
+    if !state.has_secret(app_id, secret, &WITH_TOKENS)? {
+        return Err(Answer::refusal(40001, "invalid credential, access_token is invalid or not latest"));
+    }
     let now = state.now();
     let live = state.tokens.classic(app_id, now);
     Ok(Answer::ok(json!({ "access_token": live.value, "expires_in": live.expires_in })))

@@ -135,10 +135,15 @@ impl State {
 
     /// Checks an appid and its secret, for a call that is for some kinds of apps.
     pub(crate) fn authenticate(&self, app_id: &str, secret: &str, kinds: &[AppKind]) -> Result<(), Answer> {
+        let is_right = self.has_secret(app_id, secret, kinds)?;
+        is_right.then_some(()).ok_or_else(|| Answer::refusal(40125, "invalid appsecret"))
+    }
+
+    /// Whether an app, for a call that is for some kinds of them, has this secret.
+    pub(crate) fn has_secret(&self, app_id: &str, secret: &str, kinds: &[AppKind]) -> Result<bool, Answer> {
         let app = self.apps.find(app_id).filter(|app| kinds.contains(&app.kind));
         let app = app.ok_or_else(|| Answer::refusal(40013, "invalid appid"))?;
-        let right = app.app_secret.expose() == secret;
-        right.then_some(()).ok_or_else(|| Answer::refusal(40125, "invalid appsecret"))
+        Ok(app.app_secret.expose() == secret)
     }
 
     /// The app of an access token, for a call that is for one kind of apps.

@@ -56,7 +56,10 @@ const inbox = async (context) => {
   });
   await new Promise((listening) => { server.listen(0, '127.0.0.1', listening); });
   context.after(() => server.close());
-  const next = () => (told.length > 0 ? told.shift() : new Promise((resolve) => { waiting.push(resolve); }));
+  const next = () => (told.length > 0 ? told.shift() : new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('no notification came within 10 s')), 10_000);
+    waiting.push((notification) => { clearTimeout(late); resolve(notification); });
+  }));
   return { url: `http://127.0.0.1:${server.address().port}/notify`, next };
 };
 

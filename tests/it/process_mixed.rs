@@ -15,7 +15,8 @@ async fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let directory = Directory::new();
     let mut command = local(&directory.0, &[&["dev"], &FREE_PORTS[..], arguments].concat()).await;
     let output = command.envs(variables.iter().copied()).output();
-    let output = tokio::time::timeout(WITHIN, output).await.expect("it does not start").unwrap();
+    let Ok(output) = tokio::time::timeout(WITHIN, output).await else { panic!("it has started: {variables:?}") };
+    let output = output.unwrap();
     assert!(!output.status.success(), "{variables:?}");
     String::from_utf8(output.stderr).unwrap()
 }

@@ -56,8 +56,8 @@ impl Healer {
     }
 
     /// Asks about an order, and moves it on: one that is not paid as far as the table knows, at most once in 3 s; one
-    /// that is paid and has no refund, at most once a day, and at once after a refund of it was refused. Where WeChat
-    /// Pay's answer or another caller has changed the order, `order` is as the table has it afterwards.
+    /// that is paid and has no refund, at most once a day, an hour after a question without an answer, and at once
+    /// after a refund of it was refused; 13 months after its payment no more. Where WeChat Pay's answer or another caller has changed the order, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
@@ -69,10 +69,15 @@ impl Healer {
         work: Work<'_>,
         deadline: Deadline,
     ) -> Result<Asked, StoreError> {
-        if order.mch_id == *pay.mch_id() && !self.orders.may_query(order, self.clock.moment(), deadline).await? {
+        let now = self.clock.moment();
+        if order.mch_id == *pay.mch_id() && !self.orders.may_query(order, now, deadline).await? {
             return Ok(Asked::NotNow);
         }
-        self.ask_now(pay, order, work, deadline).await
+        let asked = self.ask_now(pay, order, work, deadline).await?;
+        if let (Asked::NoAnswer(_), OrderState::Success) = (&asked, order.state) {
+            self.orders.ask_sooner(order, now, deadline).await?;
+        }
+        Ok(asked)
     }
 
     /// As [`Self::ask`], whoever has asked before.

@@ -76,6 +76,19 @@ async fn data_without_openid_and_unionid_is_of_whoever_has_the_session_key() {
         let reply = caller.call(&world, "user-info", data).await;
         assert_eq!((reply.status, reply.code()), (409, "session_key_stale"), "{name}");
     }
+    // Other data that names nobody, under a profile's signature.
+    let profile = bare(&caller, json!({})).await;
+    let wish = json!({ "user": caller.person, "appId": caller.app_id });
+    let phone = world.sandbox("POST", "/getPhoneNumber", wish).await;
+    let watermark = json!({ "timestamp": 1_700_000_000, "appid": caller.app_id });
+    let steps = json!({ "stepInfoList": [{ "timestamp": 1_700_000_000, "step": 100 }], "watermark": watermark });
+    let steps = encrypt(&caller.session_key(&world).await, steps.to_string().as_bytes());
+    for (name, other) in [("a phone number", phone), ("steps", steps)] {
+        let mut data = profile.clone();
+        (data["encryptedData"], data["iv"]) = (other["encryptedData"].clone(), other["iv"].clone());
+        let reply = caller.call(&world, "user-info", data).await;
+        assert_eq!((reply.status, reply.code()), (409, "session_key_stale"), "{name}");
+    }
     // A unionid counts beside the openid, as WeChat gives it.
     let reply = other.call(&world, "user-info", bare(&other, json!({ "unionId": "union-new" })).await).await;
     assert_eq!((reply.status, other.row(&world).await["unionId"].as_s().unwrap().as_str()), (200, "union-of-another"));

@@ -42,6 +42,8 @@ pub enum Kind {
     HangAfter,
     /// It is done when [`DynamoDbProxy::release`] says so, however often it is repeated until then.
     Hold,
+    /// It is refused when [`DynamoDbProxy::release`] says so, for want of a right, and nothing is done.
+    HoldAndRefuse,
 }
 
 impl Kind {
@@ -77,7 +79,7 @@ pub struct DynamoDbProxy {
 struct Faults {
     queue: Vec<Fault>,
     requests: Vec<(String, Value)>,
-    held: Vec<Value>,
+    held: Vec<(Value, Kind)>,
 }
 
 impl DynamoDbProxy {
@@ -142,8 +144,8 @@ impl DynamoDbProxy {
     fn next_fault(&self, operation: &str, body: &Value) -> Option<Kind> {
         let mut faults = self.state.lock().unwrap();
         faults.requests.push((operation.to_owned(), body.clone()));
-        if faults.held.contains(body) {
-            return Some(Kind::Hold);
+        if let Some((_, kind)) = faults.held.iter().find(|(held, _)| held == body) {
+            return Some(kind.clone());
         }
         let fault = faults.queue.iter_mut().find(|fault| fault.operation == operation && fault.times > 0)?;
         if fault.after > 0 {
@@ -152,8 +154,8 @@ impl DynamoDbProxy {
         }
         fault.times -= 1;
         let kind = fault.kind.clone();
-        if let Kind::Hold = kind {
-            faults.held.push(body.clone());
+        if let Kind::Hold | Kind::HoldAndRefuse = kind {
+            faults.held.push((body.clone(), kind.clone()));
         }
         Some(kind)
     }
@@ -187,6 +189,11 @@ async fn pass(State(proxy): State<DynamoDbProxy>, request: Request) -> Response<
         Some(Kind::Refuse(status, body)) => return answer(*status, body),
         Some(Kind::Hang) => return proxy.hang().await,
         Some(Kind::Hold) => proxy.hold().await,
+        Some(Kind::HoldAndRefuse) => {
+            proxy.hold().await;
+            let error = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "message": "injected" });
+            return answer(StatusCode::BAD_REQUEST, &error);
+        }
         Some(Kind::HangAfter | Kind::LoseAnswer) | None => {}
     }
     if is_stale(&operation, &json) {

@@ -86,7 +86,8 @@ impl Cart {
     ///
     /// # Errors
     ///
-    /// `product_unknown`, `out_of_stock`, or a total that cannot be paid.
+    /// `product_unknown`, `out_of_stock`; `quantity_invalid` if the total is too large, with the sku that makes it so;
+    /// or `invalid_request` if it is 0.
     pub(crate) fn price(&self, products: &[Product]) -> Result<Priced, ApiError> {
         let lines = self.0.iter().map(|(sku, quantity)| {
             let product = products.iter().find(|product| product.sku == *sku);
@@ -95,12 +96,9 @@ impl Cart {
             line(product.ok_or_else(unknown)?, *quantity)
         });
         let lines = lines.collect::<Result<Vec<_>, ApiError>>()?;
-        let total =
-            lines.iter().try_fold(Fen::ZERO, |sum, line| sum.checked_add(line.price.checked_mul(line.quantity)?));
-        match total.filter(|total| *total <= LARGEST_TOTAL) {
-            None => Err(refusal(ErrorCode::QuantityInvalid, "the total is too large")),
-            Some(Fen::ZERO) => Err(ApiError::invalid_request("the total is 0, and there is nothing to pay")),
-            Some(total) => Ok(Priced { lines, total }),
+        match lines.iter().try_fold(Fen::ZERO, with)? {
+            Fen::ZERO => Err(ApiError::invalid_request("the total is 0, and there is nothing to pay")),
+            total => Ok(Priced { lines, total }),
         }
     }
 }
@@ -112,6 +110,14 @@ struct NotEnough(String);
 
 fn refusal(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> ApiError {
     ApiError { message: message.into(), ..ApiError::new(code) }
+}
+
+/// What a line makes of the total.
+fn with(total: Fen, line: &Line) -> Result<Fen, ApiError> {
+    let sum = line.price.checked_mul(line.quantity).and_then(|price| total.checked_add(price));
+    sum.filter(|sum| *sum <= LARGEST_TOTAL).ok_or_else(|| {
+        refusal(ErrorCode::QuantityInvalid, format!("with `{}` the total is too large", line.sku.as_str()))
+    })
 }
 
 fn line(product: &Product, quantity: u64) -> Result<Line, ApiError> {

@@ -79,6 +79,10 @@ impl Attempt<'_> {
             Ok(true) => self.reply(&order, &prepay_id),
             // It has ended meanwhile, and what it had taken has gone back.
             Ok(false) => Ok(Step::Wait),
+            // Another request may have taken over by now, and have ended the order: a repeat finds out.
+            Err(err) if self.now().since(order.prepay_asked_at) >= LEASE => {
+                Err(ApiError::new(ErrorCode::Busy).with_source(err))
+            }
             Err(err) => {
                 // The payment can begin all the same. A repeat asks WeChat Pay again.
                 let (name, cause) = (CreateOrder::NAME, cause::chain(&err));

@@ -8,9 +8,10 @@ use shared::wechatpay::v3::{PayCode, PayRefusal};
 pub(crate) enum Refusal {
     /// Our request breaks a rule; or WeChat Pay has this number with other bytes.
     Doubtful,
-    /// It will not take the order, for the merchant's sake, ours or the payer's: it has none of this number.
+    /// It will not take the order, for the merchant's sake or ours: it has none of this number.
     Final,
-    /// Nothing: it may take the order when it is asked again.
+    /// Nothing, or that it will not take it of this payer: then the order keeps its place, because otherwise nothing
+    /// would limit how many orders such a user makes.
     Passing,
     /// The order is past its payment.
     Settled,
@@ -25,18 +26,14 @@ impl Refusal {
         match refusal.code {
             PayCode::OrderClosed | PayCode::OrderPaid => Self::Settled,
             PayCode::OutTradeNoUsed => Self::Used,
-            PayCode::InvalidRequest => Self::Doubtful,
-            PayCode::AccountError
-            | PayCode::AppidMchidNotMatch
-            | PayCode::InvalidTransactionId
+            PayCode::InvalidRequest if is_answer => Self::Doubtful,
+            PayCode::AppidMchidNotMatch
             | PayCode::MchNotExists
             | PayCode::NoAuth
             | PayCode::NotEnough
-            | PayCode::OpenidMismatch
             | PayCode::ParamError
             | PayCode::RequestBlocked
             | PayCode::SignError
-            | PayCode::UserAccountAbnormal
                 if is_answer =>
             {
                 Self::Final
@@ -45,6 +42,7 @@ impl Refusal {
             | PayCode::AppidMchidNotMatch
             | PayCode::BankError
             | PayCode::FrequencyLimited
+            | PayCode::InvalidRequest
             | PayCode::InvalidTransactionId
             | PayCode::MchNotExists
             | PayCode::NoAuth

@@ -29,8 +29,11 @@ impl OrderSweeper {
         let mut order = found.ok_or_else(|| Corrupt::order(&due.out_trade_no, "outTradeNo"))?;
         Ok(match self.healer.ask_refund(&self.pay, &mut order, refund, run.work, deadline).await? {
             AskedRefund::Agreed(state) if state.is_settled() => Outcome::Healed,
-            AskedRefund::Agreed(_) => {
-                run.check_refund(due, asked_at);
+            AskedRefund::Agreed(state) => {
+                // What is abnormal has been told each time, as that.
+                if state == RefundState::Processing {
+                    run.check_refund(due, asked_at);
+                }
                 Outcome::Open
             }
             // It holds its amount until whoever asked for it asks again; for so long that may still be done.

@@ -142,8 +142,8 @@ impl<'a> Run<'a> {
         self.now.secs_since(due.time_expire.unwrap_or(due.created_at)) >= STUCK_AFTER.as_secs()
     }
 
-    /// Says that a person should look at a refund that was last asked for at `asked_at` and has not ended, if no bank
-    /// takes so long.
+    /// Says that a person should look at a refund that was last asked for at `asked_at` and is still being processed, if
+    /// no bank takes so long.
     pub(crate) fn check_refund(&self, due: &Due, asked_at: Timestamp) {
         if self.now.secs_since(asked_at) >= BANKS_TAKE.as_secs() {
             self.stuck(due);

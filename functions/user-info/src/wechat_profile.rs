@@ -27,13 +27,15 @@ pub(crate) struct WechatUserInfo {
 
 impl WechatProfile {
     /// What is in it, if WeChat has signed and encrypted it with this key, for the app of the session and, where it
-    /// names a user, for the user of the session. `wx.getUserProfile` names none: the key is the user's own.
+    /// names a user, for the user of the session. `wx.getUserProfile` names none: the key is the user's own. Other data
+    /// that names none, such as a phone number, is no profile, because it has no name.
     pub(crate) fn open(&self, key: &SessionKey, session: &Session) -> Option<WechatUserInfo> {
         let is_signed = is_signed(&self.raw_data, &self.signature, key);
         let opened = self.data.open::<WechatUserInfo>(key)?;
         let names_another = opened.data.open_id.as_ref().is_some_and(|openid| *openid != session.openid);
         let is_ours = opened.watermark.appid == session.app_id && !names_another;
-        (is_signed && is_ours).then_some(opened.data)
+        let is_profile = opened.data.open_id.is_some() || opened.data.nick_name.is_some();
+        (is_signed && is_ours && is_profile).then_some(opened.data)
     }
 }
 

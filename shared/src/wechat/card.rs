@@ -7,7 +7,8 @@
 //!   ([`is_card_code`]): no value that a caller chooses has room for the id of another card.
 //! - `nonce_str` is the letter `z` and 31 digits ([`card_nonce`]). The values are sorted, and one of them is a card's id,
 //!   so none begins among those digits. And it is longer than a code, so it is no code.
-//! - A code of ours leaves one cut of the digits of `timestamp` and code (`Cards::code`).
+//! - A code of ours leaves one cut of the digits of `timestamp` and code (`Cards::code`). One of an earlier version, 20
+//!   free digits, does not: it is signed as it is, as long as its row is there (`USER#<id>`, `CARD#<cardId>`).
 //!
 //! Source: JS-SDK documentation, appendix 4, "Card extension field cardExt".
 

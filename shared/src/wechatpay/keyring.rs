@@ -45,7 +45,8 @@ pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
 /// Characters of an id that may be shown. Real ones have 39 to 44.
 const LONGEST_SHOWN_ID: usize = 64;
 
-/// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, whoever sent it.
+/// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, whoever sent it. It has digits
+/// alone behind what every id begins with, so a stranger writes no text into the log. Source: as [`PUBLIC_KEY_ID`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeyId(String);
 
@@ -53,7 +54,7 @@ impl PublicKeyId {
     /// The id in a text, if it is one.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(PUBLIC_KEY_ID)?;
-        let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
         (is_id && text.len() <= LONGEST_SHOWN_ID).then(|| Self(text.to_owned()))
     }
 

@@ -98,6 +98,36 @@ async fn a_slow_request_gives_no_client_a_payment_of_an_order_that_has_ended_mea
     scene.assert_adds_up(STOCK - QUANTITY, 1, "paid after it had ended").await;
 }
 
+/// As before, but the table does not tell that the order has ended.
+#[tokio::test]
+async fn a_slow_request_whose_prepay_id_is_not_kept_gives_no_payment_once_another_may_have_ended_the_order() {
+    let scene = Scene::start().await;
+    scene.proxy.inject_after("UpdateItem", 1, 1, Kind::HoldAndRefuse);
+    let slow = scene.spawn("create-order", scene.order_event()).await;
+    scene.proxy.hanging().await;
+    scene.world.advance(TAKEN_FOR_DEAD);
+    scene.refuse_orders(1).await;
+    scene.world.fault_too(QUERY, json!({ "status": 404, "code": "ORDER_NOT_EXIST", "times": 2 })).await;
+    scene.assert_refused("ended").await;
+    scene.proxy.release();
+    let slow = replied(slow).await;
+    assert_eq!((slow.status, slow.code()), (503, "busy"), "{:?}", slow.json);
+    // A repeat makes another order.
+    scene.ordered().await;
+    scene.assert_adds_up(STOCK - QUANTITY, 1, "a repeat").await;
+}
+
+#[tokio::test]
+async fn a_payment_whose_prepay_id_is_not_kept_is_given_while_no_other_request_can_be_at_it() {
+    let scene = Scene::start().await;
+    scene.proxy.inject_after("UpdateItem", 1, 1, Kind::error("AccessDeniedException"));
+    let made = scene.ordered().await;
+    assert!(scene.ledger().await.order(&made).unwrap()["prepayId"].is_null());
+    scene.world.advance(TAKEN_FOR_DEAD);
+    assert_eq!(scene.ordered().await, made);
+    assert!(!scene.ledger().await.order(&made).unwrap()["prepayId"].is_null());
+}
+
 #[tokio::test]
 async fn a_slow_end_does_not_end_an_order_that_another_request_has_prepared_meanwhile() {
     for is_prepared in [true, false] {

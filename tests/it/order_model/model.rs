@@ -12,6 +12,8 @@ pub(super) const ORDER_TTL: u64 = 1800;
 pub(super) const QUERY_INTERVAL: u64 = 3;
 /// WeChat Pay is asked about a paid order at most once in this time.
 const PAID_QUERY_INTERVAL: u64 = 24 * 3600;
+/// And so long after a question about it that got no answer.
+const PAID_QUERY_AGAIN: u64 = 3600;
 /// A repeat that comes so long after the order is no double click.
 const DOUBLE_CLICK: u64 = 3;
 /// What WeChat Pay has said so short a time ago, it is not asked again.
@@ -269,8 +271,11 @@ impl Model {
             "SUCCESS" => self.now - order.queried_at.unwrap_or(order.prepay_asked_at) >= PAID_QUERY_INTERVAL,
             _ => false,
         };
-        if is_due {
-            self.ask(index, loss, "query");
+        if is_due && !self.ask(index, loss, "query") {
+            let order = &mut self.orders[index];
+            if order.state() == "SUCCESS" {
+                order.queried_at = Some(self.now - (PAID_QUERY_INTERVAL - PAID_QUERY_AGAIN));
+            }
         }
     }
 

@@ -144,6 +144,10 @@ impl Model {
                     order.queried_at = Some(0);
                     if order.state() == "SUCCESS" {
                         self.hear(index, "refund");
+                        let order = &mut self.orders[index];
+                        if order.state() == "SUCCESS" {
+                            order.queried_at = Some(self.now);
+                        }
                     }
                     return "refund_refused";
                 }

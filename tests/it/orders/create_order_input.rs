@@ -90,15 +90,18 @@ async fn a_total_that_cannot_be_paid_is_refused() {
     for (sku, price) in [("free", 0), ("most", 2_147_483_647), ("endless", u64::MAX)] {
         world.put_product(sku, price, Some(9999)).await;
     }
-    for (lines, code) in [
-        (&[("free", 9999)][..], "invalid_request"),
-        (&[("most", 1), ("demo-sticker", 1)], "quantity_invalid"),
-        (&[("most", 2)], "quantity_invalid"),
-        (&[("endless", 1)], "quantity_invalid"),
-        (&[("endless", 9999), ("demo-sticker", 1)], "quantity_invalid"),
+    // The sku is the one with which the total becomes too large.
+    for (lines, code, named) in [
+        (&[("free", 9999)][..], "invalid_request", "nothing to pay"),
+        (&[("most", 1), ("demo-sticker", 1)], "quantity_invalid", "`demo-sticker`"),
+        (&[("most", 2)], "quantity_invalid", "`most`"),
+        (&[("demo-sticker", 1), ("most", 1), ("free", 1)], "quantity_invalid", "`most`"),
+        (&[("endless", 1)], "quantity_invalid", "`endless`"),
+        (&[("endless", 9999), ("demo-sticker", 1)], "quantity_invalid", "`endless`"),
     ] {
         let reply = caller.create_order(&world, "key", &cart(lines)).await;
         assert_eq!((reply.status, reply.code()), (400, code), "{lines:?}");
+        assert!(reply.json["message"].as_str().unwrap().contains(named), "{lines:?}: {:?}", reply.json);
         assert_nothing_is_left(&world, &caller).await;
     }
     // The largest can be, and so can what has something free in it.

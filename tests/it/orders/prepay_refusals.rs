@@ -24,7 +24,7 @@ enum Follows {
 }
 
 /// WeChat Pay's status and code, our status and code, how often WeChat Pay is asked for a prepay_id, and what follows.
-const REFUSALS: [(u16, &str, u16, &str, usize, Follows); 33] = [
+const REFUSALS: [(u16, &str, u16, &str, usize, Follows); 37] = [
     (400, "PARAM_ERROR", 500, "internal", 1, Follows::End),
     (400, "INVALID_REQUEST", 500, "internal", 1, Follows::End),
     (400, "APPID_MCHID_NOT_MATCH", 500, "misconfigured", 1, Follows::End),
@@ -42,11 +42,15 @@ const REFUSALS: [(u16, &str, u16, &str, usize, Follows); 33] = [
     (403, "TRADE_ERROR", 503, "wechat_unavailable", 1, Follows::Nothing),
     (403, "RULE_LIMIT", 429, "rate_limited", 1, Follows::Nothing),
     (403, "RULELIMIT", 429, "rate_limited", 1, Follows::Nothing),
-    (403, "USER_ACCOUNT_ABNORMAL", 403, "user_blocked", 1, Follows::End),
-    (403, "ACCOUNTERROR", 403, "user_blocked", 1, Follows::End),
+    (403, "USER_ACCOUNT_ABNORMAL", 403, "user_blocked", 1, Follows::Nothing),
+    (403, "ACCOUNTERROR", 403, "user_blocked", 1, Follows::Nothing),
     (404, "ORDER_NOT_EXIST", 503, "wechat_unavailable", 1, Follows::Nothing),
     (404, "RESOURCE_NOT_EXISTS", 503, "wechat_unavailable", 1, Follows::Nothing),
     (400, "A_CODE_OF_NEXT_YEAR", 503, "wechat_unavailable", 1, Follows::Nothing),
+    (400, "OPENID_MISMATCH", 500, "misconfigured", 1, Follows::Nothing),
+    (400, "INVALID_TRANSACTIONID", 500, "internal", 1, Follows::Nothing),
+    (429, "INVALID_REQUEST", 500, "internal", 3, Follows::Nothing),
+    (500, "INVALID_REQUEST", 500, "internal", 3, Follows::Nothing),
     (429, "FREQUENCY_LIMITED", 429, "rate_limited", 3, Follows::Nothing),
     (429, "RATELIMIT_EXCEEDED", 429, "rate_limited", 3, Follows::Nothing),
     (500, "SYSTEM_ERROR", 503, "wechat_unavailable", 3, Follows::Nothing),

@@ -11,6 +11,7 @@ use tests::world::World;
 
 /// WeChat Pay is asked about a paid order at most once in this time.
 const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
@@ -31,6 +32,38 @@ async fn a_refund_by_hand_whose_notification_is_lost_is_found_a_day_later() {
     world.advance(DAY);
     assert_eq!(buyer.status_of(&world, &order).await, "REFUND");
     assert_eq!(world.count_of(QUERY).await, 1);
+}
+
+#[tokio::test]
+async fn a_question_about_a_paid_order_that_gets_no_answer_is_asked_again_after_an_hour() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    world.staff_refund(&order, 3900, json!({})).await;
+    world.advance(DAY);
+    for _ in 0..2 {
+        world.fault(QUERY, json!({ "status": 500, "code": "SYSTEM_ERROR", "times": 9 })).await;
+        assert_eq!(buyer.status_of(&world, &order).await, "SUCCESS");
+        world.sandbox("DELETE", "/faults", Value::Null).await;
+        let asked = world.count_of(QUERY).await;
+        world.advance(HOUR - SECOND);
+        assert_eq!(buyer.status_of(&world, &order).await, "SUCCESS");
+        assert_eq!(world.count_of(QUERY).await, asked, "too early");
+        world.advance(SECOND);
+    }
+    assert_eq!(buyer.status_of(&world, &order).await, "REFUND");
+}
+
+#[tokio::test]
+async fn a_paid_order_is_asked_about_until_wechat_pay_refunds_no_more() {
+    for (days, asks) in [(396, 1), (397, 0)] {
+        let (world, buyer) = World::start_untold().await;
+        let order = world.paid_order(&buyer).await;
+        world.advance(DAY * days);
+        // The session has ended long ago.
+        let buyer = world.log_in(&buyer.person, &buyer.app_id).await;
+        assert_eq!(buyer.status_of(&world, &order).await, "SUCCESS", "{days}");
+        assert_eq!(world.count_of(QUERY).await, asks, "{days}");
+    }
 }
 
 #[tokio::test]

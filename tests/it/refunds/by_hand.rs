@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tests::notifications::Notice;
 use tests::orders::QUERY;
-use tests::refunds::{REFUND, refund_event};
+use tests::refunds::{REFUND, REFUND_QUERY, refund_event};
 use tests::world::World;
 
 #[tokio::test]
@@ -23,6 +23,32 @@ async fn a_refusal_because_nothing_is_left_finds_the_refund_that_was_made_by_han
     let reply = world.invoke("refund-order", &refund_event(&order, 900, "return")).await.json;
     assert_eq!(reply["errorMessage"], "WeChat Pay refused the refund: INVALID_REQUEST");
     assert_eq!(buyer.status_of(&world, &order).await, "REFUND");
+    assert_eq!(world.count_of(QUERY).await, 1);
+}
+
+#[tokio::test]
+async fn a_refund_of_our_own_is_not_said_to_be_made_elsewhere() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    // WeChat Pay has made it, and does not tell.
+    world.fault(REFUND, json!({ "drop": "after", "times": 9 })).await;
+    world.fault_too(REFUND_QUERY, json!({ "status": 500, "times": 9 })).await;
+    assert_eq!(world.refund(&order, 900, "return").await, "wechat_unavailable");
+    world.sandbox("DELETE", "/faults", Value::Null).await;
+    world.fault(REFUND, json!({ "status": 403, "code": "TRADE_ERROR" })).await;
+    let reply = world.invoke("refund-order", &refund_event(&order, 3000, "more")).await.json;
+    let message = "WeChat Pay refused the refund: TRADE_ERROR; the order has a refund already";
+    assert_eq!((&reply["errorType"], &reply["errorMessage"]), (&json!("refund_refused"), &json!(message)));
+    assert_eq!((world.order_row(&order).await.state.as_str(), world.amounts(&order).await), ("REFUND", (900, 0)));
+}
+
+#[tokio::test]
+async fn after_a_refusal_and_a_good_answer_about_the_order_no_other_question_follows_that_day() {
+    let (world, buyer) = World::start_untold().await;
+    let order = world.paid_order(&buyer).await;
+    world.fault(REFUND, json!({ "status": 400, "code": "PARAM_ERROR" })).await;
+    assert_eq!(world.refund(&order, 900, "return").await, "refund_refused");
+    assert_eq!(buyer.status_of(&world, &order).await, "SUCCESS");
     assert_eq!(world.count_of(QUERY).await, 1);
 }
 

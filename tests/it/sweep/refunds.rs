@@ -47,6 +47,10 @@ async fn an_abnormal_refund_calls_somebody_whenever_it_is_asked_about() {
         assert_eq!(world.sweep_due().await, json!({ "checked": 1, "healed": 0, "closed": 0, "failures": 0 }));
         assert_eq!(logs::count_of("RefundAbnormal", &number), told);
     }
+    // It has an alarm of its own, however long it lasts.
+    world.advance(Duration::from_secs(6 * DAY));
+    assert_eq!(world.sweep_due().await["failures"], 0);
+    assert_eq!((logs::count_of("RefundAbnormal", &number), logs::count_of("Stuck", &number)), (4, 0));
     assert_eq!(world.refund_row(&order).await.story, "RESERVED refund, PROCESSING refund, ABNORMAL sweep");
     assert_eq!(world.amounts(&order).await, (900, 0));
 }

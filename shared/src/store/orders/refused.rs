@@ -50,7 +50,7 @@ impl Orders {
             writes.extend(returned.iter().map(|line| line.sku.give_back(line.quantity)));
             let conditions = match self.table.transact(writes, deadline).await? {
                 Transaction::Committed => {
-                    ended(order, step, &happening.fact);
+                    mark_ended(order, step, &happening.fact);
                     return Ok(true);
                 }
                 Transaction::ConditionFailed(conditions) => conditions,
@@ -76,7 +76,7 @@ fn unprepared(mut change: Change, asked_at: Moment) -> Change {
     change
 }
 
-fn ended(order: &mut Order, step: Move, fact: &Fact) {
+fn mark_ended(order: &mut Order, step: Move, fact: &Fact) {
     moved(order, step, fact);
     order.prepay_refused = true;
 }

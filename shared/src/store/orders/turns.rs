@@ -18,16 +18,27 @@ const QUERY_INTERVAL: Duration = Duration::from_secs(3);
 /// And about one that is paid: staff may have refunded it on the merchant platform, and the notification may be lost.
 const PAID_QUERY_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
+/// And so long after a question about a paid one that got no answer.
+const PAID_QUERY_AGAIN: Duration = Duration::from_secs(3600);
+
+/// So long after its payment, 13 months, a paid order is asked about no more: nothing is refunded any more then.
+/// Source: WeChat Pay v3, "Refund": within one year of the payment. The month is for a refund that takes its time.
+const REFUNDS_END: Duration = Duration::from_secs(397 * 24 * 3600);
+
 impl Orders {
     /// Whether the caller is the one who may ask WeChat Pay how an order stands: about one that is not paid, one caller
-    /// in 3 s; about one that is paid and has no refund, one caller a day, and one more after a refund was refused.
-    /// Where not, and where another caller was faster, `order` is as the table has it afterwards.
+    /// in 3 s; about one that is paid and has no refund, one caller a day, and one more after a refund was refused, for
+    /// 13 months. Where not, and where another caller was faster, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///
     /// If the table gives no answer before the deadline.
     pub async fn may_query(&self, order: &mut Order, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let has_ended = |paid_at: Timestamp| paid_at + REFUNDS_END <= now.as_timestamp();
         let (interval, last) = match order.state {
+            OrderState::Success if order.payment.as_ref().is_some_and(|payment| has_ended(payment.paid_at)) => {
+                return Ok(false);
+            }
             OrderState::NotPay => (QUERY_INTERVAL, order.queried_at),
             // Where it was never asked about, it was made and paid then, or soon after.
             OrderState::Success => (PAID_QUERY_INTERVAL, order.queried_at.or(Some(order.prepay_asked_at))),
@@ -53,6 +64,25 @@ impl Orders {
                 Ok(false)
             }
         }
+    }
+
+    /// Has a paid order asked about again in an hour, because the question that the caller was allowed at `asked_at`
+    /// got no answer; unless it has another date by now.
+    ///
+    /// # Errors
+    ///
+    /// If the table gives no answer before the deadline. Then it is asked about a day later.
+    pub async fn ask_sooner(&self, order: &Order, asked_at: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let early = PAID_QUERY_INTERVAL.saturating_sub(PAID_QUERY_AGAIN);
+        let early = u64::try_from(early.as_millis()).unwrap_or(u64::MAX);
+        let values = HashMap::from([
+            text(":success", OrderState::Success.as_str()),
+            number(":asked", asked_at.as_millis()),
+            number(":early", asked_at.as_millis().saturating_sub(early)),
+        ]);
+        let condition = "tradeState = :success AND queriedAtMs = :asked";
+        self.change(&order.out_trade_no, "SET queriedAtMs = :early", condition, values, deadline).await?;
+        Ok(())
     }
 
     /// Keeps that WeChat Pay says of an order whose time has passed that it is not paid.

@@ -212,7 +212,9 @@ mod tests {
         headers.insert(SERIAL, "PUB_KEY_ID_0114232134912410000000000000".parse().unwrap());
         let shown = "signed with the public key PUB_KEY_ID_0114232134912410000000000000, and WECHATPAY has none";
         assert_eq!(reason(&headers).to_string(), shown);
-        for name in ["PUB_KEY_ID_", "PUB_KEY_ID_a b", "PUB_KEY_ID_a\"", "pub_key_id_1", "XPUB_KEY_ID_1"] {
+        for name in
+            ["PUB_KEY_ID_", "PUB_KEY_ID_a b", "PUB_KEY_ID_a\"", "PUB_KEY_ID_1a", "pub_key_id_1", "XPUB_KEY_ID_1"]
+        {
             headers.insert(SERIAL, name.parse().unwrap());
             assert_eq!(reason(&headers), NotVerified::UnknownKey, "{name}");
         }

@@ -57,7 +57,8 @@ impl Healer {
 
     /// Asks about an order, and moves it on: one that is not paid as far as the table knows, at most once in 3 s; one
     /// that is paid and has no refund, at most once a day, an hour after a question without an answer, and at once
-    /// after a refund of it was refused; 13 months after its payment no more. Where WeChat Pay's answer or another caller has changed the order, `order` is as the table has it afterwards.
+    /// after a refund of it was refused; 13 months after its payment no more. Where WeChat Pay's answer or another caller
+    /// has changed the order, `order` is as the table has it afterwards.
     ///
     /// # Errors
     ///

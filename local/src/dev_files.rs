@@ -25,7 +25,7 @@ const LOCK: &str = "lock";
 pub enum Secrets {
     /// The sandbox's, which are good nowhere else.
     MadeUp,
-    /// Those that somebody has given.
+    /// Those that were given from outside.
     Given,
 }
 
@@ -118,7 +118,7 @@ pub fn pay_keys(directory: &Path) -> PathBuf {
     directory.join(PAY_KEYS)
 }
 
-/// Shares the lock, and cleans before where nobody else does.
+/// Shares the lock, and cleans before where no other `cargo dev` shares it.
 fn share(lock: &File, clean: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match lock.try_lock() {
         Ok(()) => {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_has_given_is_known_from_what_is_made_up() {
+    fn what_was_given_is_known_from_what_is_made_up() {
         for name in ["WECHAT_APPS", "WECHATPAY", "SEAL_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
             assert_eq!(Secrets::of(&Env::from_iter([(name, "x")])), Secrets::Given, "{name}");
         }

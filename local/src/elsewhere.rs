@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_run_unless_the_table_has_its_own_or_somebody_said_no() {
+    fn timers_run_unless_the_table_has_its_own_or_an_option_says_no() {
         let given = |url: &str| Env::from_iter([(TABLE, url)]);
         let (none, here, far) = (Env::default(), given("http://127.0.0.1:8000"), given(AWS));
         for (asked, outside, expected) in [

@@ -167,7 +167,7 @@ async fn run_dev(dev: Dev) -> Result<(), Box<dyn Error>> {
     drop(files);
     tokio::select! {
         () = machine.stop() => {}
-        () = signals.next() => {} // Somebody is in a hurry.
+        () = signals.next() => {} // A second signal: the developer is in a hurry.
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ pub(crate) fn own_directory(path: &Path, without_modes: WithoutModes) -> io::Res
 
 /// Makes a directory that only its owner may enter. One that is there becomes so, if everything in it is ours: another
 /// one, such as a home, keeps its mode, because other programs and users may need it. What has a name of ours and is no
-/// regular file, such as a link to somebody else's, is an error.
+/// regular file, such as a link to another user's, is an error.
 pub(crate) fn private_directory(
     path: &Path,
     is_ours: impl Fn(&str) -> bool,
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(modes, (0o700, 0o600));
     }
 
-    /// Nobody may change a mode in `/proc`, as in a volume of another owner.
+    /// No user may change a mode in `/proc`, as in a volume of another owner.
     #[cfg(target_os = "linux")]
     #[test]
     fn what_cannot_be_closed_is_refused_only_where_that_matters() {

@@ -123,7 +123,7 @@ impl<F: DirectFunction> App<F> {
     }
 }
 
-/// For whoever has put such a function behind a route.
+/// For an operator who has put such a function behind a route.
 const HTTP_EVENT: &str = "expected the function's input as plain JSON, by the Lambda Invoke API; this is an HTTP event";
 
 /// Whether this is what API Gateway, a function URL or a load balancer sends.

@@ -27,7 +27,7 @@ use crate::setup::Setup;
 /// The longest body that a function takes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// For whoever has put a function behind another service.
+/// For an operator who has put a function behind another service.
 /// Source: API Gateway developer guide, "AWS Lambda proxy integrations for HTTP APIs"; Lambda developer guide, "Function
 /// URLs", "Using Lambda with an Application Load Balancer".
 const UNEXPECTED_EVENT: &str = "expected an event of API Gateway's HTTP API with payload format 2.0, or of a function \
@@ -143,7 +143,7 @@ impl<F: HttpFunction> App<F> {
     ///
     /// # Errors
     ///
-    /// `invalid_request`, if it is anything else: whoever sent it understands none of our responses.
+    /// `invalid_request`, if it is anything else: its sender understands none of our responses.
     pub async fn invoke(&self, event: LambdaEvent<Box<RawValue>>) -> Result<impl Serialize + use<F>, Diagnostic> {
         let (started, LambdaEvent { payload, context }) = (Instant::now(), event);
         // The adapter's own text names services that send other events.

@@ -170,7 +170,8 @@ async fn a_mini_program_in_the_developer_tools_calls_the_functions_of_its_own_ba
     }
 }
 
-/// Whoever answers for the name in this network can let it lead a browser here; programs in containers send `Host` alone.
+/// An attacker who answers for the name in this network can let it lead a browser here; programs in containers send
+/// `Host` alone.
 #[tokio::test]
 async fn the_name_of_this_machine_in_containers_is_for_programs_only() {
     let world = World::start_embedded().await;

@@ -30,7 +30,7 @@ async fn start(directory: &Directory, arguments: &[&str]) -> Child {
 }
 
 /// Those that end it: under `nohup`, which the tests may run under, the end of the terminal is meant not to.
-#[expect(clippy::print_stderr, reason = "whoever reads the output of the tests sees what was not tried")]
+#[expect(clippy::print_stderr, reason = "the output of the tests says what was not tried")]
 fn ending_signals() -> Vec<&'static str> {
     if signals::ignores_hangup() {
         eprintln!("SIGHUP is ignored here, as under nohup, and is not tried");

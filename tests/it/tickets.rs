@@ -94,7 +94,7 @@ async fn sign(world: &World) -> u16 {
 
 /// A reader that finds no ticket has it kept fresh for a week.
 #[tokio::test]
-async fn a_card_that_is_signed_has_its_ticket_kept_for_a_week_and_whoever_signs_then_again() {
+async fn a_card_that_is_signed_has_its_ticket_kept_for_a_week_from_each_signature() {
     let world = world_of(json!({})).await;
     world.put_card("pCard00000000000000000000000", json!({})).await;
     assert_eq!(Run::of(&world).await.refreshed, ["wxmini access_token", "wxaccount access_token"]);

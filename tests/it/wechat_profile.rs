@@ -54,7 +54,7 @@ async fn a_profile_of_wechats_is_taken_over() {
 }
 
 #[tokio::test]
-async fn data_without_openid_and_unionid_is_of_whoever_has_the_session_key() {
+async fn data_without_openid_and_unionid_is_of_the_user_whose_session_key_it_is() {
     let world = World::start().await;
     let caller = person_with(&world, true.into(), "小明").await;
     // What `wx.getUserProfile` gives.
@@ -76,7 +76,7 @@ async fn data_without_openid_and_unionid_is_of_whoever_has_the_session_key() {
         let reply = caller.call(&world, "user-info", data).await;
         assert_eq!((reply.status, reply.code()), (409, "session_key_stale"), "{name}");
     }
-    // Other data that names nobody, under a profile's signature.
+    // Other data that names no user, under a profile's signature.
     let profile = bare(&caller, json!({})).await;
     let wish = json!({ "user": caller.person, "appId": caller.app_id });
     let phone = world.sandbox("POST", "/getPhoneNumber", wish).await;

@@ -130,7 +130,7 @@ impl World {
         table.client().put_item().table_name(table.name()).set_item(Some(row.collect())).send().await.unwrap();
     }
 
-    /// Writes a text over an attribute of a row, as somebody might by hand.
+    /// Writes a text over an attribute of a row, as a person might by hand.
     pub async fn set_text(&self, pk: &str, sk: &str, name: &str, value: &str) {
         let table = self.table();
         let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -139,7 +139,7 @@ impl World {
         update.expression_attribute_values(":value", text(value)).send().await.unwrap();
     }
 
-    /// Deletes a row, as somebody might by hand.
+    /// Deletes a row, as a person might by hand.
     pub async fn delete(&self, pk: &str, sk: &str) {
         let table = self.table();
         let delete = table.client().delete_item().table_name(table.name());

@@ -64,7 +64,7 @@ fn name(key: &Key) -> Option<String> {
 const OWN_KINDS: [&str; 9] =
     ["CARD", "CERTIFICATE", "CONFLICT", "IDEMPOTENCY", "OPENID", "ORDERS", "REFRESH", "REFUND", "SESSION"];
 
-/// A name that somebody may have written by hand.
+/// A name that may have been written by hand.
 fn shown(name: &str) -> String {
     name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect()
 }

@@ -45,7 +45,7 @@ pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
 /// Characters of an id that may be shown. Real ones have 39 to 44.
 const LONGEST_SHOWN_ID: usize = 64;
 
-/// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, whoever sent it. It has digits
+/// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, also a stranger's. It has digits
 /// alone behind what every id begins with, so a stranger writes no text into the log. Source: as [`PUBLIC_KEY_ID`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeyId(String);

@@ -90,7 +90,7 @@ impl Pay {
         }
     }
 
-    /// The caller says which key it has; whoever says nothing gets what a certificate verifies, where the merchant has any.
+    /// The caller says which key it has; without that it gets what a certificate verifies, where the merchant has any.
     pub(super) fn signatory_of_answer(&self, asked_for: Option<&str>) -> Signatory {
         let is_public_key = asked_for.is_some_and(|serial| serial == self.keys.wechat_pay.public_key_id());
         match self.signing.settings.mode {

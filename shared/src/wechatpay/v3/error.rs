@@ -93,7 +93,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The body of a refusal. Its message is WeChat Pay's own and for nobody here, and a value that it names may be anything.
+/// The body of a refusal. Its message is WeChat Pay's own and not used here, and a value that it names may be anything.
 #[derive(Deserialize)]
 struct Body {
     code: Option<Value>,

@@ -58,7 +58,7 @@ impl PayKeys {
         Ok(false)
     }
 
-    /// Whether no notification can be verified, whoever sends it: no public key is configured, and the table has no
+    /// Whether no notification can be verified, also not a real one: no public key is configured, and the table has no
     /// certificate that counts. While that is so, the table is read once a minute at most.
     ///
     /// # Errors

@@ -46,7 +46,8 @@ pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
 const LONGEST_SHOWN_ID: usize = 64;
 
 /// The id of a public key of WeChat Pay's, as `Wechatpay-Serial` names it: fit to be shown, also a stranger's. It has digits
-/// alone behind what every id begins with, so a stranger writes no text into the log. Source: as [`PUBLIC_KEY_ID`].
+/// alone behind what every id begins with, so a stranger writes no text into the log. Source: WeChat Pay v3, "WeChat Pay
+/// public key".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeyId(String);
 
